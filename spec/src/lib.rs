@@ -1,0 +1,17 @@
+//! Antiphon, specified: the messages, the state machines, the policies and the requirements of the protocol.
+//!
+//! The normative text stands beside this code in `text/`, the grammar in `cddl/`. This crate does no I/O, reads no
+//! clock, draws no random numbers and signs nothing by itself: all of that is handed in. Whoever wants to speak the
+//! protocol over a wire looks at `antiphon-protocol`; whoever wants to run it looks at `antiphon`.
+//!
+//! Start with [`machine::Machine`] and [`session::Session`].
+
+pub mod error_code;
+pub mod identity;
+pub mod limits;
+pub mod machine;
+pub mod message;
+pub mod policy;
+pub mod session;
+pub mod signed;
+pub mod time;

@@ -1,0 +1,83 @@
+//! Every bound of the protocol, each a named constant with the reason for its value (chapter *Limits*).
+//!
+//! What an operator may tighten is a setting of the implementation; what both ends must agree on stands here.
+
+use std::time::Duration;
+
+/// Most members of a session: a full mesh of 32 has 496 links, and a welcome with 32 members fits a frame.
+pub const SESSION_MEMBERS_MAX: usize = 32;
+
+/// Most bytes in the content of one chat message: a long page of text.
+pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Most bytes in a media type: what RFC 6838, section 4.2, allows for type and subtype together.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
+
+/// Most chat messages of one sender that its peers have not all acknowledged; further ones wait at the sender.
+pub const UNACKNOWLEDGED_MAX: usize = 64;
+
+/// Most chat messages that a member keeps while an epoch closes or the window is full.
+pub const OUTBOX_MAX: usize = 256;
+
+/// Most messages of the next epoch that a member holds from one peer: a full window and the orders of a coordinator.
+pub const HELD_PER_PEER_MAX: usize = UNACKNOWLEDGED_MAX + 8;
+
+/// Most requests of one member that the coordinator queues: its leave, and as many invitations as a session has room for.
+pub const REQUESTS_PER_MEMBER_MAX: usize = SESSION_MEMBERS_MAX + 1;
+
+/// Most invitations of one member that wait for an answer, in one session.
+pub const INVITATIONS_MAX: usize = SESSION_MEMBERS_MAX;
+
+/// How long an invitation waits for the user's answer.
+pub const INVITATION_LIFETIME: Duration = Duration::from_secs(120);
+
+/// How long the holder of the token has to bring its newcomer in; the lease of the grant.
+pub const GRANT_LEASE: Duration = Duration::from_secs(30);
+
+/// How long a coordinator waits for a member to close an epoch before it counts the member as lost.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a member that left keeps its links open for the others to close.
+pub const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a member waits for the coordinator to remove a member whose link it lost.
+pub const LOST_MEMBER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How far two honest clocks may be apart when a ticket's end is judged.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Most bytes of a frame on the registration and client-to-server channels: a profile with full lists fits.
+pub const FRAME_BYTES_MAX_CLIENT_SERVER: usize = 64 * 1024;
+
+/// Most bytes of a frame between servers and to directory nodes.
+pub const FRAME_BYTES_MAX_SERVER: usize = 64 * 1024;
+
+/// Most bytes of a frame between clients: the largest content, or a welcome with the most members.
+pub const FRAME_BYTES_MAX_CLIENT_CLIENT: usize = 32 * 1024;
+
+/// Most bytes of a frame on the registration channel: a key, a proof, and a chain of two certificates.
+pub const FRAME_BYTES_MAX_REGISTRATION: usize = 8 * 1024;
+
+/// Deepest nesting of a CBOR item.
+pub const CBOR_DEPTH_MAX: usize = 16;
+
+/// Most handles on each list of the preferences: both full lists fit a frame.
+pub const PREFERENCE_LIST_MAX: usize = 200;
+
+/// Most contact addresses that a lookup answers with.
+pub const CONTACT_RECORDS_MAX: usize = 32;
+
+/// How long an entry of the location service lives unless it is renewed.
+pub const LOCATION_LEASE: Duration = Duration::from_secs(300);
+
+/// How long an end waits for the greeting or for the first message of its peer.
+pub const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a connection may be silent before its ends ask for a sign of life.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a requester waits for an answer.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Longest life of a user's certificate.
+pub const USER_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);

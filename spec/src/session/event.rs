@@ -1,0 +1,205 @@
+//! What a session's machine is told and what it asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use super::epoch::{Epoch, EpochNumber};
+use crate::{
+    error_code::ErrorCode,
+    identity::{ContactAddress, KeyHash, Peer, UserHandle},
+    message::client_client::{Content, PeerMessage},
+};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The user invites somebody.
+    Invite {
+        /// Whom.
+        invitee: UserHandle,
+    },
+    /// The user accepts the invitation that this session began with.
+    Accept,
+    /// The user refuses the invitation that this session began with.
+    Refuse,
+    /// The user says something.
+    Say {
+        /// What kind of content (RFC 6838).
+        media_type: Arc<str>,
+        /// The content.
+        content: Content,
+    },
+    /// The user leaves, or gives up joining.
+    Leave,
+    /// A link that [`Action::Connect`] asked for stands: the peer's certificate was verified, its greeting read.
+    LinkUp {
+        /// The verified peer.
+        peer: Peer,
+    },
+    /// A link that [`Action::Connect`] asked for cannot be had.
+    LinkFailed {
+        /// To whom.
+        peer: UserHandle,
+    },
+    /// A link ended that [`Action::Disconnect`] did not end.
+    LinkLost {
+        /// To whom.
+        peer: UserHandle,
+    },
+    /// A message came over the link of this verified peer.
+    Received {
+        /// The verified peer.
+        from: Peer,
+        /// The message.
+        message: PeerMessage,
+    },
+    /// The time of a timer that [`Action::Arm`] set is over.
+    TimerFired(Timer),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Open a link; answered by [`Event::LinkUp`] or [`Event::LinkFailed`].
+    Connect {
+        /// To whom.
+        peer: UserHandle,
+        /// Where, and with which key; absent where the local server is to be asked for the address.
+        target: Option<Target>,
+    },
+    /// Send one message to each of these peers: encode it once.
+    Send {
+        /// The peers, all with a link; never empty.
+        to: Vec<UserHandle>,
+        /// The message.
+        message: PeerMessage,
+    },
+    /// Close the link after what was sent on it; no [`Event::LinkLost`] follows.
+    Disconnect {
+        /// To whom.
+        peer: UserHandle,
+        /// A `goodbye`, or an `error` with this code.
+        fault: Option<ErrorCode>,
+    },
+    /// Start a timer, or start it again.
+    Arm {
+        /// Which.
+        timer: Timer,
+        /// When it fires, from now.
+        after: Duration,
+    },
+    /// Stop a timer; nothing happens if it is not armed.
+    Disarm(Timer),
+    /// Tell the user, or the program that acts for the user.
+    Tell(Notice),
+    /// A message came too late to matter and was ignored: count it.
+    Late {
+        /// From whom.
+        from: UserHandle,
+    },
+}
+
+/// Where a member accepts links, and the key that it must prove there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The member's key.
+    pub key: KeyHash,
+    /// The member's contact address.
+    pub address: ContactAddress,
+}
+
+/// The timers of a session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// At the inviter: this invitee has not answered.
+    Invitation(UserHandle),
+    /// At the invitee: the user has not answered.
+    Answer,
+    /// At the newcomer: the join takes too long.
+    Join,
+    /// At the coordinator: the lease of the grant, or the answer to an offered hand-over.
+    Lease,
+    /// At the coordinator: members have not closed the epoch.
+    Close,
+    /// At a member: the coordinator has not removed this member, whose link is lost.
+    Lost(UserHandle),
+    /// At a member that left: others have not closed their links.
+    Linger,
+}
+
+/// What the user is told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// Somebody invites the user: accept or refuse?
+    Invited {
+        /// Who.
+        inviter: UserHandle,
+    },
+    /// The invitee does not want to join, or has not answered in time.
+    InvitationRejected {
+        /// Who.
+        invitee: UserHandle,
+    },
+    /// The invitation came to nothing.
+    InvitationFailed {
+        /// Who was invited.
+        invitee: UserHandle,
+        /// Why: `unavailable`, `already-member`, `session-full`, `deadline` or `limit-reached`.
+        code: ErrorCode,
+    },
+    /// A new epoch holds; its `change` says what is new. The first one that a newcomer sees is its own join.
+    EpochBegan(Arc<Epoch>),
+    /// A chat message, in its sender's order.
+    MessageReceived {
+        /// The sender.
+        from: UserHandle,
+        /// The epoch in which it was said.
+        epoch: EpochNumber,
+        /// Counts the sender's messages in the epoch.
+        number: u64,
+        /// What kind of content.
+        media_type: Arc<str>,
+        /// The content.
+        content: Content,
+    },
+    /// What the user said was sent to all members under this number.
+    MessageSent {
+        /// The epoch in which it was said.
+        epoch: EpochNumber,
+        /// Counts the user's messages in the epoch.
+        number: u64,
+    },
+    /// A member has the user's messages of an epoch, up to a number.
+    MessageDelivered {
+        /// The member.
+        to: UserHandle,
+        /// The epoch.
+        epoch: EpochNumber,
+        /// The number of the last message that it has.
+        number: u64,
+    },
+    /// What the user asked for cannot be done now; nothing changed.
+    NotPossible(ErrorCode),
+    /// The link to a member is lost; the coordinator will remove it.
+    MemberLost(UserHandle),
+    /// The session is over for this user; no event matters any more.
+    Ended(EndReason),
+}
+
+/// Why a session is over for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndReason {
+    /// The user left, refused, or gave up joining.
+    Left,
+    /// The inviter took the invitation back, or the user did not answer in time.
+    InvitationOver,
+    /// The join came to nothing: a member could not be reached or refused, or it took too long.
+    JoinFailed,
+    /// The coordinator removed this member.
+    Removed,
+    /// The link to the coordinator is lost.
+    CoordinatorLost,
+    /// The link to another member is lost, and the coordinator keeps that member.
+    MemberLost,
+    /// Another member's chain of epochs differs from this one's.
+    Fork,
+}
