@@ -11,6 +11,7 @@ pub mod identity;
 pub mod limits;
 pub mod machine;
 pub mod message;
+pub mod mutant;
 pub mod policy;
 pub mod session;
 pub mod signed;

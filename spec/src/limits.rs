@@ -81,3 +81,12 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Longest life of a user's certificate.
 pub const USER_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long an invitee that accepted waits for its welcome: other joins may come first.
+pub const WELCOME_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long a newcomer takes to be admitted by all; shorter than [`GRANT_LEASE`], so that it gives up first.
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(25);
+
+/// Most newcomers' tickets that a member holds because they came before the commit of their epoch.
+pub const HELD_TICKETS_MAX: usize = 4;

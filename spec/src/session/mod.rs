@@ -1,12 +1,24 @@
 //! Chat sessions (chapter *Sessions*): the chain of epochs, the invitation token, the ticket, and the machine of one
 //! member, which holds the coordinator's part too.
 
+mod admission;
+mod chat;
+mod closing;
+mod coordinator;
 mod epoch;
 mod event;
 mod grant;
+mod inviter;
+mod machine;
+mod member;
+mod newcomer;
 mod ticket;
+
+pub use admission::{Admission, judge_ticket};
 
 pub use epoch::{Change, Epoch, EpochHash, EpochNumber, ImpossibleChange, Member, Nonce, Origin, SessionId};
 pub use event::{Action, EndReason, Event, Notice, Target, Timer};
 pub use grant::Grant;
+pub use machine::Session;
+pub use member::Membership;
 pub use ticket::Ticket;

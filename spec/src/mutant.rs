@@ -1,0 +1,130 @@
+//! Deliberately wrong variants of the machines, to show that the models and the conformance suite can fail.
+//!
+//! The one switch is the cargo feature `mutants`, which a build without debug assertions refuses. Without the feature
+//! [`active`] is a constant `false`. With it, one mutant at a time is selected for the whole process.
+
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("the feature `mutants` makes the machines wrong on purpose; no release build may contain it");
+
+/// Who must notice a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catcher {
+    /// The model checker.
+    Model,
+    /// The conformance suite.
+    Suite,
+    /// Each of them.
+    Both,
+}
+
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal breaks $requirement:literal caught by $catcher:ident,)*) => {
+        /// A wrong variant of a session rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Mutant {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Mutant {
+            /// Every mutant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name by which it is selected.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The requirement that it breaks.
+            #[must_use]
+            pub const fn breaks(self) -> &'static str {
+                match self { $(Self::$variant => $requirement),* }
+            }
+
+            /// Who must notice it.
+            #[must_use]
+            pub const fn caught_by(self) -> Catcher {
+                match self { $(Self::$variant => Catcher::$catcher),* }
+            }
+        }
+    };
+}
+
+mutants! {
+    /// The thesis: a member says that it leaves, and is gone (H4).
+    LeaveWithoutToken = "leave-without-token" breaks "SESS-LEAVE" caught by Both,
+    /// The thesis: the coordinator names a successor and is gone, whatever the successor does (H1).
+    HandOverUnanswered = "hand-over-unanswered" breaks "SESS-HANDOVER" caught by Both,
+    /// The thesis: a request that reaches the successor before it knows its part is dropped (H2).
+    EarlyMessageDropped = "early-message-dropped" breaks "SESS-HELD" caught by Both,
+    /// The thesis: a requester does not ask again when the coordinator has changed (H2).
+    RequestNotResent = "request-not-resent" breaks "SESS-RESEND" caught by Model,
+    /// The thesis: when the newcomer is gone the token never comes back (H5).
+    TokenNotReturned = "token-not-returned" breaks "SESS-RETURN" caught by Both,
+    /// The coordinator grants while a grant is out.
+    GrantedTwice = "granted-twice" breaks "SESS-ONE-GRANT" caught by Both,
+    /// The coordinator commits a join without waiting for the members to close.
+    CommitWithoutClosed = "commit-without-closed" breaks "SESS-COMMIT-AFTER-CLOSED" caught by Both,
+    /// A member goes to the next epoch although messages of the last are on their way.
+    FlushSkipped = "flush-skipped" breaks "SESS-FLUSH" caught by Both,
+    /// A member says on after it closed the epoch.
+    SaidAfterClosed = "said-after-closed" breaks "SESS-SILENT" caught by Both,
+    /// A repeated chat message is delivered again.
+    DuplicateDelivered = "duplicate-delivered" breaks "SESS-ONCE" caught by Suite,
+    /// A chat message of an epoch that is over is delivered.
+    MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-LATE" caught by Suite,
+    /// A newcomer reports completion before everybody admitted it.
+    CompleteEarly = "complete-early" breaks "SESS-COMPLETE" caught by Both,
+    /// A second invitation of the same person is granted again.
+    MemberInvitedAgain = "member-invited-again" breaks "SESS-ALREADY" caught by Both,
+    /// The hash of the epoch in a message is not compared.
+    ChainUnchecked = "chain-unchecked" breaks "SESS-FORK" caught by Suite,
+    /// The session ID is not derived again from the origin.
+    SessionIdUnchecked = "session-id-unchecked" breaks "SESS-ID" caught by Suite,
+    /// A ticket shown by another user is good.
+    TicketPeerUnchecked = "ticket-peer-unchecked" breaks "SESS-TICKET-PEER" caught by Suite,
+    /// A ticket shown with another key is good.
+    TicketKeyUnchecked = "ticket-key-unchecked" breaks "SESS-TICKET-KEY" caught by Suite,
+    /// A ticket for another session is good.
+    TicketSessionUnchecked = "ticket-session-unchecked" breaks "SESS-TICKET-SESSION" caught by Suite,
+    /// A ticket for an epoch that is over is good.
+    TicketEpochUnchecked = "ticket-epoch-unchecked" breaks "SESS-TICKET-EPOCH" caught by Suite,
+    /// A ticket that its issuer did not sign is good.
+    TicketSignatureUnchecked = "ticket-signature-unchecked" breaks "SESS-TICKET-SIGNATURE" caught by Suite,
+    /// A ticket whose grant the coordinator did not sign is good.
+    TicketGrantUnchecked = "ticket-grant-unchecked" breaks "SESS-TICKET-GRANT" caught by Suite,
+    /// A ticket by somebody who does not hold the grant is good.
+    TicketHolderUnchecked = "ticket-holder-unchecked" breaks "SESS-TICKET-HOLDER" caught by Suite,
+    /// A ticket with a grant for another newcomer is good.
+    TicketChangeUnchecked = "ticket-change-unchecked" breaks "SESS-TICKET-CHANGE" caught by Suite,
+    /// A ticket that has expired is good.
+    TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-TICKET-EXPIRY" caught by Suite,
+    /// A close without a good grant is obeyed.
+    CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-CLOSE-GRANT" caught by Suite,
+    /// A close or commit by somebody who does not coordinate is obeyed.
+    CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-COORDINATOR-ONLY" caught by Suite,
+}
+
+/// Makes one mutant active for the whole process, or none.
+#[cfg(feature = "mutants")]
+pub fn select(mutant: Option<Mutant>) {
+    SELECTED.store(mutant.map_or(0, |mutant| mutant as usize + 1), std::sync::atomic::Ordering::SeqCst);
+}
+
+#[cfg(feature = "mutants")]
+static SELECTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Whether the machines are to be wrong in this way.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn active(mutant: Mutant) -> bool {
+    SELECTED.load(std::sync::atomic::Ordering::Relaxed) == mutant as usize + 1
+}
+
+/// Whether the machines are to be wrong in this way: never, in a build without the feature.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn active(_mutant: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,152 @@
+//! The two judgements that let people in: a newcomer's of its welcome, and a member's of a ticket.
+//!
+//! [`Admission`] can be made by [`judge_ticket`] alone; without one the machine cannot admit anybody.
+
+use super::{
+    epoch::{Change, Epoch, EpochHash, Member, Origin, SessionId},
+    grant::Grant,
+    ticket::Ticket,
+};
+use crate::{
+    error_code::ErrorCode,
+    identity::{Peer, UserHandle},
+    limits::{CLOCK_SKEW, SESSION_MEMBERS_MAX},
+    machine::Context,
+    mutant::{Mutant, active},
+    signed::Signed,
+};
+
+/// Holds a welcome against the invitation that it follows.
+///
+/// # Errors
+/// The code with which the link to the inviter closes.
+pub(super) fn check_welcome(
+    epoch: &Epoch,
+    id: SessionId,
+    origin: Origin,
+    me: &Member,
+    inviter: &Peer,
+) -> Result<(), ErrorCode> {
+    let ordered = epoch.members.is_sorted_by(|a, b| a.handle < b.handle);
+    let keys: std::collections::BTreeSet<_> = epoch.members.iter().map(|member| member.key).collect();
+    let inviter_listed = epoch.member(&inviter.handle).is_some_and(|member| member.key == inviter.key);
+    if epoch.session != id || epoch.origin != origin {
+        return Err(ErrorCode::SessionIdForged);
+    }
+    if epoch.members.len() >= SESSION_MEMBERS_MAX {
+        return Err(ErrorCode::SessionFull);
+    }
+    let sound = ordered
+        && keys.len() == epoch.members.len()
+        && inviter_listed
+        && epoch.member(&epoch.coordinator).is_some()
+        && epoch.member(&me.handle).is_none()
+        && !keys.contains(&me.key);
+    if sound { Ok(()) } else { Err(ErrorCode::Malformed) }
+}
+
+/// The proof that a ticket was judged good: who may come in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Admission {
+    newcomer: Member,
+}
+
+impl Admission {
+    /// The newcomer, as the grant names it.
+    #[must_use]
+    pub fn newcomer(&self) -> &Member {
+        &self.newcomer
+    }
+}
+
+/// A member's judgement of the ticket that `peer` shows in `epoch`, whose hash is `hash`.
+///
+/// The checks are made in the order of the text, so that a ticket that is wrong in two ways gets one answer.
+///
+/// # Errors
+/// The code with which the link to the newcomer closes.
+pub fn judge_ticket(
+    signed: &Signed<Ticket>,
+    peer: &Peer,
+    epoch: &Epoch,
+    hash: EpochHash,
+    context: &Context<'_>,
+) -> Result<Admission, ErrorCode> {
+    let claimed = context.crypto.read_unverified_ticket(signed).map_err(|_| ErrorCode::TicketIssuer)?;
+    let issuer = epoch.member(&claimed.issuer).ok_or(ErrorCode::TicketIssuer)?;
+    let ticket = match context.crypto.verify_ticket(signed, &issuer.key) {
+        Ok(ticket) => ticket,
+        Err(_) if active(Mutant::TicketSignatureUnchecked) => claimed,
+        Err(_) => return Err(ErrorCode::TicketIssuer),
+    };
+    if ticket.session != epoch.session && !active(Mutant::TicketSessionUnchecked) {
+        return Err(ErrorCode::TicketSession);
+    }
+    if ticket.epoch != epoch.number && !active(Mutant::TicketEpochUnchecked) {
+        return Err(ErrorCode::TicketEpoch);
+    }
+    let wrong_peer = ticket.newcomer != peer.handle && !active(Mutant::TicketPeerUnchecked);
+    let wrong_key = ticket.key != peer.key && !active(Mutant::TicketKeyUnchecked);
+    if wrong_peer || wrong_key {
+        return Err(ErrorCode::TicketPeer);
+    }
+    let grant = open_grant(&ticket.grant, epoch, hash, context).map_err(|_| ErrorCode::TicketGrant);
+    let newcomer = match grant {
+        Ok(grant) => granted_newcomer(&grant, &ticket)?,
+        Err(_) if active(Mutant::TicketGrantUnchecked) => Member {
+            key: peer.key,
+            handle: peer.handle.clone(),
+            // The wrong variant has no honest address to offer; nobody dials it.
+            address: issuer.address,
+        },
+        Err(code) => return Err(code),
+    };
+    if context.now > ticket.not_after.after(CLOCK_SKEW) && !active(Mutant::TicketExpiryUnchecked) {
+        return Err(ErrorCode::TicketExpired);
+    }
+    Ok(Admission { newcomer })
+}
+
+/// The grant's own claims must fit the ticket that carries it.
+fn granted_newcomer(grant: &Grant, ticket: &Ticket) -> Result<Member, ErrorCode> {
+    if grant.holder != ticket.issuer && !active(Mutant::TicketHolderUnchecked) {
+        return Err(ErrorCode::TicketGrant);
+    }
+    let Change::Join(newcomer) = &grant.change else { return Err(ErrorCode::TicketGrant) };
+    let same = newcomer.handle == ticket.newcomer && newcomer.key == ticket.key;
+    if !same && !active(Mutant::TicketChangeUnchecked) {
+        return Err(ErrorCode::TicketGrant);
+    }
+    if ticket.not_after > grant.not_after {
+        return Err(ErrorCode::TicketGrant);
+    }
+    Ok(newcomer.clone())
+}
+
+/// Opens a grant that must be one of the coordinator of `epoch`, for `epoch`.
+///
+/// # Errors
+/// `grant-refused`.
+pub(super) fn open_grant(
+    signed: &Signed<Grant>,
+    epoch: &Epoch,
+    hash: EpochHash,
+    context: &Context<'_>,
+) -> Result<Grant, ErrorCode> {
+    let coordinator = epoch.member(&epoch.coordinator).ok_or(ErrorCode::GrantRefused)?;
+    let grant = context.crypto.verify_grant(signed, &coordinator.key).map_err(|_| ErrorCode::GrantRefused)?;
+    let here = grant.session == epoch.session && grant.epoch == epoch.number && grant.chain == hash;
+    if here { Ok(grant) } else { Err(ErrorCode::GrantRefused) }
+}
+
+/// Whether `change` may close an epoch in which `grant` was given, at the member `me`.
+pub(super) fn covers(grant: &Grant, change: &Change, coordinator: &UserHandle) -> bool {
+    match (change, &grant.change) {
+        (Change::Void(newcomer), Change::Join(member)) => *newcomer == member.handle,
+        (Change::Join(newcomer), Change::Join(member)) => newcomer == member,
+        (Change::Leave(who), Change::Leave(granted)) => who == granted && grant.holder == *who,
+        (Change::HandOver(to), Change::HandOver(granted)) => to == granted && grant.holder == *to,
+        (Change::Remove(who), Change::Remove(granted)) => who == granted && grant.holder == *coordinator,
+        _ => false,
+    }
+}

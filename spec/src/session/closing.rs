@@ -1,0 +1,195 @@
+//! How a member lets one epoch go and begins the next: close, flush, commit (chapter *Sessions*, section *Closing an
+//! epoch*).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    admission::{covers, open_grant},
+    coordinator::Coordinator,
+    epoch::{Change, Epoch, EpochHash, Member},
+    event::{Action, Notice, Timer},
+    inviter::Invitation,
+    machine::{Next, Work},
+    member::Membership,
+};
+use crate::{
+    error_code::ErrorCode,
+    identity::{Peer, UserHandle},
+    message::client_client::{
+        Cancel, Close, Closed, Commit, InvitationBody, SentCount, SessionBody, TokenRequest,
+    },
+    mutant::{Mutant, active},
+};
+
+/// The epoch is closing: this member says nothing more in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Closing {
+    /// Whose grant closes the epoch.
+    holder: UserHandle,
+    /// The epoch that follows, and its hash.
+    next: Arc<Epoch>,
+    hash: EpochHash,
+    /// Once the coordinator has committed: what has to arrive before the next epoch begins.
+    sent: Option<Vec<SentCount>>,
+}
+
+impl Membership {
+    /// The coordinator closes the epoch.
+    pub(super) fn close(&mut self, from: &Peer, close: Close, work: &mut Work<'_, '_>) -> Next {
+        if self.closing.is_some() {
+            return self.fault(&from.handle, ErrorCode::GrantRefused, work);
+        }
+        let grant = open_grant(&close.grant, &self.epoch, self.hash, work.context);
+        let holder = match grant {
+            Ok(grant) if covers(&grant, &close.change, &self.epoch.coordinator) => grant.holder,
+            _ if active(Mutant::CloseGrantUnchecked) => self.epoch.coordinator.clone(),
+            _ => return self.fault(&from.handle, ErrorCode::GrantRefused, work),
+        };
+        if !self.agrees(&close.change) {
+            return self.fault(&from.handle, ErrorCode::GrantRefused, work);
+        }
+        let Ok(next) = self.epoch.next(self.hash, close.change) else {
+            return self.fault(&from.handle, ErrorCode::GrantRefused, work);
+        };
+        let hash = work.context.crypto.hash_epoch(&next);
+        self.closing = Some(Closing { holder, next: next.into(), hash, sent: None });
+        self.send_to_coordinator(SessionBody::Closed(Closed { sent: self.chat.sent() }), work);
+        Next::Stay
+    }
+
+    /// What nobody can grant over this member's head: a newcomer that it has not admitted, its own leave.
+    fn agrees(&self, change: &Change) -> bool {
+        match change {
+            Change::Join(newcomer) => {
+                active(Mutant::CompleteEarly)
+                    || self.admission.as_ref().is_some_and(|admission| admission.newcomer() == newcomer)
+            }
+            Change::Leave(who) => *who != self.me.handle || self.leaving,
+            Change::Remove(who) => *who != self.me.handle,
+            Change::Create(_) => false,
+            Change::HandOver(_) | Change::Void(_) => true,
+        }
+    }
+
+    /// The coordinator has heard from all members: the next epoch begins once everything has arrived.
+    pub(super) fn commit(&mut self, from: &Peer, commit: Commit, work: &mut Work<'_, '_>) -> Next {
+        let Some(closing) = self.closing.as_mut().filter(|closing| closing.sent.is_none()) else {
+            return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
+        };
+        if closing.hash != commit.hash {
+            return self.fault(&from.handle, ErrorCode::Fork, work);
+        }
+        closing.sent = Some(commit.sent);
+        self.begin_epoch_if_flushed(work)
+    }
+
+    /// Begins the committed epoch, if every message of the old one is here.
+    pub(super) fn begin_epoch_if_flushed(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let Some(sent) = self.closing.as_ref().and_then(|closing| closing.sent.as_ref()) else {
+            return Next::Stay;
+        };
+        let flushed = sent.iter().all(|sent| {
+            sent.member == self.me.handle
+                || self.lost.contains(&sent.member)
+                || self.chat.received_from(&sent.member) >= sent.count
+        });
+        if !flushed && !active(Mutant::FlushSkipped) {
+            return Next::Stay;
+        }
+        match self.closing.take() {
+            Some(closing) => self.begin_epoch(closing, work),
+            None => Next::Stay,
+        }
+    }
+
+    fn begin_epoch(&mut self, closing: Closing, work: &mut Work<'_, '_>) -> Next {
+        let old = std::mem::replace(&mut self.epoch, closing.next);
+        self.hash = closing.hash;
+        if self.epoch.member(&self.me.handle).is_none() {
+            let peers: BTreeSet<UserHandle> = old
+                .handles()
+                .filter(|peer| **peer != self.me.handle && !self.lost.contains(*peer))
+                .cloned()
+                .collect();
+            self.drop_newcomers(work);
+            return Next::Linger(peers);
+        }
+        work.tell(Notice::EpochBegan(Arc::clone(&self.epoch)));
+        self.settle(&closing.holder, work);
+        self.chat.begin_epoch();
+        self.change_coordinator(&old.coordinator, work);
+        self.say_what_waited(work);
+        let early = std::mem::take(&mut self.held);
+        for (from, message) in early {
+            let next = self.read_session(from, message, work);
+            if !matches!(next, Next::Stay) {
+                return next;
+            }
+        }
+        self.order_next_change(work)
+    }
+    /// Settles what the change was for: the holder's request, the invitation, the newcomer's link.
+    fn settle(&mut self, holder: &UserHandle, work: &mut Work<'_, '_>) {
+        let mine = *holder == self.me.handle;
+        match self.epoch.change.clone() {
+            Change::Join(newcomer) => {
+                if mine {
+                    self.invitations.remove(&newcomer.handle);
+                    self.requests.retain(|_, change| *change != Change::Join(newcomer.clone()));
+                }
+                self.admission = None;
+                if self.lost.contains(&newcomer.handle) {
+                    self.wait_for_removal(&newcomer.handle, work);
+                }
+            }
+            Change::Void(newcomer) => self.settle_void(&newcomer, mine, work),
+            Change::Leave(who) | Change::Remove(who) => {
+                work.disconnect(&who, None);
+                work.push(Action::Disarm(Timer::Lost(who.clone())));
+                self.lost.remove(&who);
+                self.held.retain(|(from, _)| from.handle != who);
+                self.forget_unacknowledged(&who, work);
+            }
+            Change::HandOver(_) | Change::Create(_) => {}
+        }
+    }
+
+    fn settle_void(&mut self, newcomer: &UserHandle, mine: bool, work: &mut Work<'_, '_>) {
+        let admitted = self.admission.take().is_some();
+        let linked = admitted && !self.lost.remove(newcomer);
+        if !mine {
+            if linked {
+                work.disconnect(newcomer, None);
+            }
+            return;
+        }
+        let is_void =
+            |change: &Change| matches!(change, Change::Join(Member { handle, .. }) if handle == newcomer);
+        self.requests.retain(|_, change| !is_void(change));
+        if let Some(Invitation::Commit(_) | Invitation::Token(..)) = self.invitations.remove(newcomer) {
+            work.invitation(self.epoch.session, newcomer, InvitationBody::Cancel(Cancel {}));
+            work.disconnect(newcomer, None);
+            let code = ErrorCode::Deadline;
+            work.tell(Notice::InvitationFailed { invitee: newcomer.clone(), code });
+        }
+    }
+
+    /// A new coordinator knows nothing of the requests that its predecessor queued.
+    fn change_coordinator(&mut self, old: &UserHandle, work: &mut Work<'_, '_>) {
+        if self.epoch.coordinator == *old {
+            if let Some(coordinator) = &mut self.coordinator {
+                coordinator.begin_epoch();
+            }
+            return;
+        }
+        let mine = self.epoch.coordinator == self.me.handle;
+        self.coordinator = mine.then(Coordinator::default);
+        if active(Mutant::RequestNotResent) {
+            return;
+        }
+        for (number, change) in &self.requests {
+            let request = TokenRequest { change: change.clone(), number: *number };
+            self.send_to_coordinator(SessionBody::TokenRequest(request), work);
+        }
+    }
+}
