@@ -16,7 +16,7 @@ use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
     message::client_client::{
-        Cancel, Close, Closed, Commit, InvitationBody, SentCount, SessionBody, TokenRequest,
+        Cancel, Close, Closed, Commit, InvitationBody, RequestNumber, SentCount, SessionBody,
     },
     mutant::{Mutant, active},
 };
@@ -176,20 +176,15 @@ impl Membership {
 
     /// A new coordinator knows nothing of the requests that its predecessor queued.
     fn change_coordinator(&mut self, old: &UserHandle, work: &mut Work<'_, '_>) {
-        if self.epoch.coordinator == *old {
-            if let Some(coordinator) = &mut self.coordinator {
-                coordinator.begin_epoch();
+        if self.epoch.coordinator != *old {
+            let mine = self.epoch.coordinator == self.me.handle;
+            self.coordinator = mine.then(Coordinator::default);
+            if !active(Mutant::RequestNotResent) {
+                self.told_request = RequestNumber(0);
             }
-            return;
+        } else if let Some(coordinator) = &mut self.coordinator {
+            coordinator.begin_epoch();
         }
-        let mine = self.epoch.coordinator == self.me.handle;
-        self.coordinator = mine.then(Coordinator::default);
-        if active(Mutant::RequestNotResent) {
-            return;
-        }
-        for (number, change) in &self.requests {
-            let request = TokenRequest { change: change.clone(), number: *number };
-            self.send_to_coordinator(SessionBody::TokenRequest(request), work);
-        }
+        self.tell_requests(work);
     }
 }

@@ -41,6 +41,8 @@ pub struct Membership {
     /// Own requests that no epoch has settled.
     pub(super) requests: BTreeMap<RequestNumber, Change>,
     pub(super) last_request: RequestNumber,
+    /// The last request that the coordinator of this epoch was told.
+    pub(super) told_request: RequestNumber,
     pub(super) leaving: bool,
     pub(super) admission: Option<Admission>,
     pub(super) closing: Option<Closing>,
@@ -60,6 +62,7 @@ impl Membership {
             invitations: BTreeMap::new(),
             requests: BTreeMap::new(),
             last_request: RequestNumber(0),
+            told_request: RequestNumber(0),
             leaving: false,
             admission: None,
             closing: None,
@@ -141,10 +144,22 @@ impl Membership {
 
     pub(super) fn request_token(&mut self, change: Change, work: &mut Work<'_, '_>) -> RequestNumber {
         self.last_request = RequestNumber(self.last_request.0.saturating_add(1));
-        self.requests.insert(self.last_request, change.clone());
-        let request = TokenRequest { change, number: self.last_request };
-        self.send_to_coordinator(SessionBody::TokenRequest(request), work);
+        self.requests.insert(self.last_request, change);
+        self.tell_requests(work);
         self.last_request
+    }
+
+    /// Tells the coordinator what it has not been told; once the epoch closes, that waits for the next one, because
+    /// the coordinator may be there already.
+    pub(super) fn tell_requests(&mut self, work: &mut Work<'_, '_>) {
+        if self.closing.is_some() {
+            return;
+        }
+        for (&number, change) in self.requests.iter().filter(|(number, _)| **number > self.told_request) {
+            let request = TokenRequest { change: change.clone(), number };
+            self.send_to_coordinator(SessionBody::TokenRequest(request), work);
+        }
+        self.told_request = self.last_request;
     }
 
     pub(super) fn leave(&mut self, work: &mut Work<'_, '_>) -> Next {
@@ -217,9 +232,7 @@ impl Membership {
         if active(Mutant::EarlyMessageDropped) {
             return Next::Stay;
         }
-        let tickets = self.held.iter().filter(|(_, m)| matches!(m.body, SessionBody::Admit(_))).count();
-        let from_peer = self.held.iter().filter(|(peer, _)| *peer == from).count();
-        if from_peer >= HELD_PER_PEER_MAX || is_ticket && tickets >= HELD_TICKETS_MAX {
+        if !may_hold(&self.held, &from, is_ticket) {
             return self.fault(&from.handle, ErrorCode::LimitReached, work);
         }
         self.held.push((from, message));
@@ -398,4 +411,11 @@ impl Membership {
             Timer::Lost(_) | Timer::Answer | Timer::Join | Timer::Linger => Next::Stay,
         }
     }
+}
+
+/// Whether one more message of the next epoch may be held.
+pub(super) fn may_hold(held: &[(Peer, SessionMessage)], from: &Peer, is_ticket: bool) -> bool {
+    let tickets = held.iter().filter(|(_, held)| matches!(held.body, SessionBody::Admit(_))).count();
+    let from_peer = held.iter().filter(|(peer, _)| peer == from).count();
+    from_peer < HELD_PER_PEER_MAX && !(is_ticket && tickets >= HELD_TICKETS_MAX)
 }

@@ -22,3 +22,6 @@ pub use grant::Grant;
 pub use machine::Session;
 pub use member::Membership;
 pub use ticket::Ticket;
+
+#[cfg(test)]
+mod tests;

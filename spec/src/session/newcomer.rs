@@ -8,13 +8,13 @@ use super::{
     epoch::{Change, Epoch, EpochHash, Member, Origin, SessionId},
     event::{Action, EndReason, Event, Notice, Target, Timer},
     machine::{Next, Work},
-    member::Membership,
+    member::{Membership, may_hold},
     ticket::Ticket,
 };
 use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
-    limits::{CLOSE_DEADLINE, HELD_PER_PEER_MAX, JOIN_DEADLINE, WELCOME_DEADLINE},
+    limits::{CLOSE_DEADLINE, JOIN_DEADLINE, WELCOME_DEADLINE},
     message::client_client::{
         Admit, Admitted, Commit, Complete, InvitationBody, InvitationMessage, Join, PeerMessage, Reject,
         SessionBody, SessionMessage,
@@ -176,6 +176,7 @@ impl Joining {
             }
             Event::LinkLost { peer } => {
                 self.linked.remove(&peer);
+                self.held.retain(|(from, _)| from.handle != peer);
                 if self.epoch.member(&peer).is_some() { self.fail(None, work) } else { Next::Stay }
             }
             Event::Received { from, message } => self.read(from, message, work),
@@ -240,7 +241,9 @@ impl Joining {
             }
             PeerMessage::Session(message) => message,
         };
-        if self.epoch.member(&from.handle).is_none() {
+        // The next newcomer may be here before the commit that makes this one a member.
+        let is_ticket = matches!(message.body, SessionBody::Admit(_));
+        if self.epoch.member(&from.handle).is_none() && !is_ticket {
             work.disconnect(&from.handle, Some(ErrorCode::NoSuchSession));
             return Next::Stay;
         }
@@ -248,7 +251,7 @@ impl Joining {
             return self.fault(&from, ErrorCode::NoSuchSession, work);
         }
         if message.epoch == self.epoch.number.next() {
-            if self.held.iter().filter(|(peer, _)| *peer == from).count() >= HELD_PER_PEER_MAX {
+            if !may_hold(&self.held, &from, is_ticket) {
                 return self.fault(&from, ErrorCode::LimitReached, work);
             }
             self.held.push((from, message));
@@ -312,8 +315,12 @@ impl Joining {
         Next::Become(Box::new(member), std::mem::take(&mut self.held))
     }
 
-    /// A member broke a rule: its link closes with the code, and the join is off.
-    fn fault(&mut self, peer: &Peer, code: ErrorCode, work: &mut Work<'_, '_>) -> Next {
+    /// A peer broke a rule: its link closes with the code, and if it is a member's the join is off.
+    fn fault(&self, peer: &Peer, code: ErrorCode, work: &mut Work<'_, '_>) -> Next {
+        if self.epoch.member(&peer.handle).is_none() {
+            work.disconnect(&peer.handle, Some(code));
+            return Next::Stay;
+        }
         self.fail(Some((&peer.handle, code)), work)
     }
 
@@ -323,9 +330,12 @@ impl Joining {
             let reject = InvitationBody::Reject(Reject {});
             work.invitation(self.epoch.session, &self.inviter.handle, reject);
         }
-        for member in self.epoch.handles() {
-            let fault = fault.filter(|(peer, _)| *peer == member).map(|(_, code)| code);
-            work.disconnect(member, fault);
+        let strangers = self.held.iter().map(|(from, _)| &from.handle);
+        let peers: BTreeSet<&UserHandle> =
+            self.epoch.handles().chain(strangers).chain(fault.map(|(peer, _)| peer)).collect();
+        for peer in peers {
+            let fault = fault.filter(|(faulty, _)| *faulty == peer).map(|(_, code)| code);
+            work.disconnect(peer, fault);
         }
         Next::End(EndReason::JoinFailed)
     }

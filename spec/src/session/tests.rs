@@ -1,0 +1,358 @@
+//! Sessions under random schedules: every run ends at rest, with equal views and every message delivered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    error_code::ErrorCode,
+    identity::{KeyHash, ObjectHandle, Peer, UserHandle},
+    machine::{Context, Machine},
+    message::client_client::{Content, InvitationBody, PeerMessage, Reject},
+    policy::Verdict,
+    signed::{Claims, Sign, SignatureRejected, Signed, Verify},
+    time::Timestamp,
+};
+
+/// Symbolic signatures: the key and the claims.
+struct Keys(KeyHash);
+
+fn sign<T: Claims>(key: KeyHash, claims: &T) -> Signed<T> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&(T::CONTEXT, key, claims), &mut bytes).unwrap();
+    Signed::from_bytes(bytes)
+}
+
+fn open<T: Claims>(signed: &Signed<T>) -> Result<(KeyHash, T), SignatureRejected> {
+    let (context, key, claims): (String, _, _) =
+        ciborium::from_reader(signed.as_bytes()).map_err(|_| SignatureRejected)?;
+    if context == T::CONTEXT { Ok((key, claims)) } else { Err(SignatureRejected) }
+}
+
+fn verify<T: Claims>(signed: &Signed<T>, signer: &KeyHash) -> Result<T, SignatureRejected> {
+    open(signed).and_then(|(key, claims)| if key == *signer { Ok(claims) } else { Err(SignatureRejected) })
+}
+
+/// A hash for tests: the standard one, four times over.
+fn digest(value: &impl serde::Serialize) -> [u8; 32] {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).unwrap();
+    let mut digest = [0; 32];
+    for (lane, chunk) in (0u8..).zip(digest.chunks_mut(8)) {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(lane);
+        hasher.write(&bytes);
+        chunk.copy_from_slice(&hasher.finish().to_be_bytes());
+    }
+    digest
+}
+
+impl Sign for Keys {
+    fn sign_grant(&self, grant: &Grant) -> Signed<Grant> {
+        sign(self.0, grant)
+    }
+    fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
+        sign(self.0, ticket)
+    }
+}
+
+impl Verify for Keys {
+    fn verify_grant(&self, grant: &Signed<Grant>, signer: &KeyHash) -> Result<Grant, SignatureRejected> {
+        verify(grant, signer)
+    }
+    fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
+        verify(ticket, signer)
+    }
+    fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {
+        open(ticket).map(|(_, ticket)| ticket)
+    }
+    fn hash_epoch(&self, epoch: &Epoch) -> EpochHash {
+        EpochHash(digest(epoch))
+    }
+    fn derive_session_id(&self, origin: &Origin) -> SessionId {
+        SessionId(digest(origin))
+    }
+}
+
+fn member(index: u8) -> Member {
+    let handle = UserHandle { id: ObjectHandle([index; 16]), home: "a.example".parse().unwrap() };
+    let address = format!("192.0.2.{}:5000", index + 1).parse().unwrap();
+    Member { key: KeyHash([index; 32]), handle, address }
+}
+
+fn index(handle: &UserHandle) -> u8 {
+    handle.id.0[0]
+}
+
+/// What goes over a link: messages, and its end.
+#[derive(Debug)]
+enum Item {
+    Message(PeerMessage),
+    End,
+}
+
+/// A network of reliable FIFO links between the clients of one session.
+struct Net {
+    sessions: BTreeMap<u8, Session>,
+    /// What is on its way, by sender and receiver; an entry is a link that is open at the receiver's end.
+    links: BTreeMap<(u8, u8), VecDeque<Item>>,
+    /// Link-ups that the dialler has not seen.
+    dialled: VecDeque<(u8, u8)>,
+    heard: BTreeMap<u8, Vec<(u8, u64, u64)>>,
+    failed: Vec<String>,
+}
+
+impl Net {
+    fn new() -> Self {
+        let context = Context { now: Timestamp(1000), entropy: [7; 16], crypto: &Keys(KeyHash([0; 32])) };
+        let creator = Session::create(member(0), Nonce([9; 16]), &context);
+        Self {
+            sessions: BTreeMap::from([(0, creator)]),
+            links: BTreeMap::new(),
+            dialled: VecDeque::new(),
+            heard: BTreeMap::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, who: u8, event: Event) {
+        let keys = Keys(KeyHash([who; 32]));
+        let context = Context { now: Timestamp(1000), entropy: [who; 16], crypto: &keys };
+        let mut out = Vec::new();
+        if let Some(session) = self.sessions.get_mut(&who) {
+            session.handle(event, &context, &mut out);
+        }
+        self.carry_out(who, out);
+    }
+
+    fn carry_out(&mut self, who: u8, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Connect { peer, .. } => self.dialled.push_back((who, index(&peer))),
+                Action::Send { to, message } => {
+                    for to in to {
+                        if let Some(link) = self.links.get_mut(&(who, index(&to))) {
+                            link.push_back(Item::Message(message.clone()));
+                        }
+                    }
+                }
+                Action::Disconnect { peer, fault } => {
+                    // A newcomer that gave up may still have shown its ticket to somebody: that is late, not wrong.
+                    if let Some(code) = fault.filter(|code| *code != ErrorCode::TicketEpoch) {
+                        self.failed.push(format!("{who} closes to {} with {code}", index(&peer)));
+                    }
+                    self.links.remove(&(index(&peer), who));
+                    self.dialled.retain(|dialled| *dialled != (who, index(&peer)));
+                    if let Some(link) = self.links.get_mut(&(who, index(&peer))) {
+                        link.push_back(Item::End);
+                    }
+                }
+                Action::Tell(Notice::MessageReceived { from, epoch, number, .. }) => {
+                    self.heard.entry(who).or_default().push((index(&from), epoch.0, number));
+                }
+                Action::Arm { .. } | Action::Disarm(_) | Action::Tell(_) | Action::Late { .. } => {}
+            }
+        }
+    }
+
+    /// One dialled link comes up.
+    fn connect(&mut self) {
+        let Some((from, to)) = self.dialled.pop_front() else { return };
+        let peer = |index: u8| Peer { handle: member(index).handle, key: member(index).key };
+        let invitee_known = self.sessions.get(&to).is_some_and(|session| !session.is_ended());
+        let invites = self.sessions.get(&from).is_some_and(|s| s.invites(&peer(to).handle));
+        if invites && invitee_known {
+            // The invitee's client rejects by itself an invitation to a session that it is in.
+            self.feed(from, Event::LinkFailed { peer: peer(to).handle });
+            return;
+        }
+        if self.sessions.get(&to).is_some_and(|s| s.invites(&peer(from).handle)) {
+            self.feed(to, Event::LinkLost { peer: peer(from).handle });
+        }
+        self.links.insert((from, to), VecDeque::new());
+        self.links.insert((to, from), VecDeque::new());
+        self.feed(from, Event::LinkUp { peer: peer(to) });
+    }
+
+    fn deliver(&mut self, from: u8, to: u8) {
+        let Some(item) = self.links.get_mut(&(from, to)).and_then(VecDeque::pop_front) else { return };
+        let peer = Peer { handle: member(from).handle, key: member(from).key };
+        match item {
+            Item::End => {
+                self.links.remove(&(from, to));
+                self.links.remove(&(to, from));
+                self.feed(to, Event::LinkLost { peer: peer.handle });
+            }
+            Item::Message(PeerMessage::Invitation(message))
+                if matches!(message.body, InvitationBody::Invite(_)) =>
+            {
+                self.invite(peer, to, &message);
+            }
+            Item::Message(message) => self.feed(to, Event::Received { from: peer, message }),
+        }
+    }
+
+    fn invite(&mut self, inviter: Peer, to: u8, message: &crate::message::client_client::InvitationMessage) {
+        if self.sessions.get(&to).is_some_and(|session| !session.is_ended()) {
+            let body = InvitationBody::Reject(Reject {});
+            let reject = crate::message::client_client::InvitationMessage { body, session: message.session };
+            let message = PeerMessage::Invitation(reject);
+            self.carry_out(
+                to,
+                vec![
+                    Action::Send { to: vec![inviter.handle.clone()], message },
+                    Action::Disconnect { peer: inviter.handle, fault: None },
+                ],
+            );
+            return;
+        }
+        let keys = Keys(KeyHash([to; 32]));
+        let context = Context { now: Timestamp(1000), entropy: [to; 16], crypto: &keys };
+        let mut out = Vec::new();
+        let session =
+            Session::invited(member(to), inviter, message, Verdict::Allow, &context, &mut out).unwrap();
+        self.sessions.insert(to, session);
+        self.carry_out(to, out);
+    }
+
+    fn moves(&self) -> Vec<(u8, u8)> {
+        self.links.iter().filter(|(_, link)| !link.is_empty()).map(|(ends, _)| *ends).collect()
+    }
+
+    /// Delivers everything, in an order that `choose` picks.
+    fn settle(&mut self, mut choose: impl FnMut(usize) -> usize) {
+        for _ in 0..20_000 {
+            let moves = self.moves();
+            let choices = moves.len() + usize::from(!self.dialled.is_empty());
+            if choices == 0 {
+                return;
+            }
+            match moves.get(choose(choices) % choices) {
+                Some(&(from, to)) => self.deliver(from, to),
+                None => self.connect(),
+            }
+        }
+        panic!("the session does not come to rest");
+    }
+
+    fn members(&self) -> Vec<u8> {
+        self.sessions.iter().filter(|(_, s)| s.epoch().is_some()).map(|(who, _)| *who).collect()
+    }
+
+    fn check_at_rest(&self) {
+        assert_eq!(self.failed, Vec::<String>::new());
+        let members = self.members();
+        for who in &members {
+            let member = self.sessions[who].membership().unwrap();
+            assert!(member.is_at_rest(), "{who} is not at rest: {member:?}");
+            let view: Vec<u8> = member.epoch.handles().map(index).collect();
+            assert_eq!(view, members, "the view of {who}");
+            assert_eq!(member.hash, self.sessions[&members[0]].membership().unwrap().hash);
+        }
+        for (who, session) in &self.sessions {
+            assert!(session.is_ended() || session.epoch().is_some(), "{who} is in limbo: {session:?}");
+        }
+        for heard in self.heard.values() {
+            let mut seen = BTreeMap::new();
+            for (from, epoch, number) in heard {
+                let last = seen.insert((from, epoch), *number).unwrap_or(0);
+                assert_eq!(last + 1, *number, "each sender's messages come once and in order");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Invite(u8, u8),
+    Accept(u8),
+    Refuse(u8),
+    Leave(u8),
+    Say(u8),
+    Deliver(u8),
+}
+
+fn wishes(clients: u8) -> impl Strategy<Value = Vec<Wish>> {
+    let one = prop_oneof![
+        2 => (0..clients, 0..clients).prop_map(|(a, b)| Wish::Invite(a, b)),
+        3 => (0..clients).prop_map(Wish::Accept),
+        1 => (0..clients).prop_map(Wish::Refuse),
+        1 => (0..clients).prop_map(Wish::Leave),
+        2 => (0..clients).prop_map(Wish::Say),
+        8 => any::<u8>().prop_map(Wish::Deliver),
+    ];
+    prop::collection::vec(one, 0..120)
+}
+
+fn play(wishes: &[Wish], seed: u64) -> Net {
+    let mut net = Net::new();
+    let mut state = seed;
+    let mut choose = move |count: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % count
+    };
+    for wish in wishes {
+        match *wish {
+            Wish::Invite(from, to) => net.feed(from, Event::Invite { invitee: member(to).handle }),
+            Wish::Accept(who) => net.feed(who, Event::Accept),
+            Wish::Refuse(who) => net.feed(who, Event::Refuse),
+            Wish::Leave(who) => net.feed(who, Event::Leave),
+            Wish::Say(who) => {
+                let content = Content(b"hello".as_slice().into());
+                net.feed(who, Event::Say { media_type: "text/plain".into(), content });
+            }
+            Wish::Deliver(pick) => {
+                let moves = net.moves();
+                match moves.get(usize::from(pick) % (moves.len() + 1)) {
+                    Some(&(from, to)) => net.deliver(from, to),
+                    None => net.connect(),
+                }
+            }
+        }
+    }
+    net.settle(&mut choose);
+    for who in 0..6 {
+        if net.sessions.get(&who).is_some_and(Session::awaits_answer) {
+            net.feed(who, Event::Refuse);
+        }
+    }
+    net.settle(&mut choose);
+    net
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_schedule_ends_at_rest(wishes in wishes(5), seed: u64) {
+        play(&wishes, seed).check_at_rest();
+    }
+}
+
+#[test]
+fn four_join_and_two_leave() {
+    let mut wishes = vec![];
+    for newcomer in 1..4 {
+        wishes.push(Wish::Invite(newcomer - 1, newcomer));
+        wishes.extend([Wish::Deliver(0); 4]);
+        wishes.push(Wish::Accept(newcomer));
+        wishes.extend([Wish::Deliver(0); 60]);
+    }
+    wishes.extend([Wish::Say(1), Wish::Leave(0), Wish::Leave(2)]);
+    let net = play(&wishes, 1);
+    net.check_at_rest();
+    assert_eq!(net.members(), [1, 3]);
+    assert!(net.heard.values().flatten().count() >= 2);
+}
+
+#[test]
+fn codes_travel_as_they_are_registered() {
+    for code in ErrorCode::ALL {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(code, &mut bytes).unwrap();
+        let text: String = ciborium::from_reader(bytes.as_slice()).unwrap();
+        assert_eq!(text, code.as_str());
+    }
+}
