@@ -115,8 +115,8 @@ impl Membership {
             return Next::Linger(peers);
         }
         work.tell(Notice::EpochBegan(Arc::clone(&self.epoch)));
-        self.settle(&closing.holder, work);
         self.chat.begin_epoch();
+        self.settle(&closing.holder, work);
         self.change_coordinator(&old.coordinator, work);
         self.say_what_waited(work);
         let early = std::mem::take(&mut self.held);

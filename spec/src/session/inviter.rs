@@ -42,7 +42,11 @@ impl Membership {
     }
 
     pub(super) fn invite(&mut self, invitee: UserHandle, work: &mut Work<'_, '_>) {
-        let known = self.epoch.member(&invitee).is_some() || self.invitations.contains_key(&invitee);
+        // Somebody who shows a ticket here is on the way in, over a link of its own.
+        let joining = self.admission.as_ref().is_some_and(|a| a.newcomer().handle == invitee)
+            || self.held.iter().any(|(from, _)| from.handle == invitee);
+        let invited = self.invitations.contains_key(&invitee);
+        let known = joining || invited || self.epoch.member(&invitee).is_some();
         let code = if self.leaving {
             ErrorCode::Forbidden
         } else if known && !active(Mutant::MemberInvitedAgain) {

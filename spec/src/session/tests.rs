@@ -9,7 +9,7 @@ use crate::{
     error_code::ErrorCode,
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
     machine::{Context, Machine},
-    message::client_client::{Content, InvitationBody, PeerMessage, Reject},
+    message::client_client::{Content, InvitationBody, InvitationMessage, PeerMessage, Reject},
     policy::Verdict,
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
     time::Timestamp,
@@ -93,15 +93,28 @@ enum Item {
     End,
 }
 
-/// A network of reliable FIFO links between the clients of one session.
+/// A reliable FIFO link: what is on its way from the dialler and to it.
+struct Link {
+    ends: [u8; 2],
+    queues: [VecDeque<Item>; 2],
+    /// The accepting end has not read the first message.
+    fresh: bool,
+}
+
+/// Clients of one session, and what their programs do around the machines: links by peer, first messages, ends.
 struct Net {
     sessions: BTreeMap<u8, Session>,
-    /// What is on its way, by sender and receiver; an entry is a link that is open at the receiver's end.
-    links: BTreeMap<(u8, u8), VecDeque<Item>>,
-    /// Link-ups that the dialler has not seen.
+    links: Vec<Link>,
+    /// The link that a client has to a peer.
+    tables: BTreeMap<(u8, u8), usize>,
+    /// Links that are on their way up.
     dialled: VecDeque<(u8, u8)>,
     heard: BTreeMap<u8, Vec<(u8, u64, u64)>>,
     failed: Vec<String>,
+}
+
+fn peer(index: u8) -> Peer {
+    Peer { handle: member(index).handle, key: member(index).key }
 }
 
 impl Net {
@@ -110,7 +123,8 @@ impl Net {
         let creator = Session::create(member(0), Nonce([9; 16]), &context);
         Self {
             sessions: BTreeMap::from([(0, creator)]),
-            links: BTreeMap::new(),
+            links: Vec::new(),
+            tables: BTreeMap::new(),
             dialled: VecDeque::new(),
             heard: BTreeMap::new(),
             failed: Vec::new(),
@@ -127,15 +141,35 @@ impl Net {
         self.carry_out(who, out);
     }
 
+    fn is_in(&self, who: u8) -> bool {
+        self.sessions.get(&who).is_some_and(|session| !session.is_ended())
+    }
+
+    fn invites(&self, who: u8, invitee: u8) -> bool {
+        self.sessions.get(&who).is_some_and(|session| session.invites(&member(invitee).handle))
+    }
+
+    fn put(&mut self, link: usize, from: u8, item: Item) {
+        let link = &mut self.links[link];
+        let direction = usize::from(link.ends[0] != from);
+        link.queues[direction].push_back(item);
+    }
+
+    fn hang_up(&mut self, who: u8, to: u8) {
+        self.dialled.retain(|dialled| *dialled != (who, to));
+        if let Some(link) = self.tables.remove(&(who, to)) {
+            self.put(link, who, Item::End);
+        }
+    }
+
     fn carry_out(&mut self, who: u8, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Connect { peer, .. } => self.dialled.push_back((who, index(&peer))),
                 Action::Send { to, message } => {
                     for to in to {
-                        if let Some(link) = self.links.get_mut(&(who, index(&to))) {
-                            link.push_back(Item::Message(message.clone()));
-                        }
+                        let link = self.tables[&(who, index(&to))];
+                        self.put(link, who, Item::Message(message.clone()));
                     }
                 }
                 Action::Disconnect { peer, fault } => {
@@ -143,11 +177,7 @@ impl Net {
                     if let Some(code) = fault.filter(|code| *code != ErrorCode::TicketEpoch) {
                         self.failed.push(format!("{who} closes to {} with {code}", index(&peer)));
                     }
-                    self.links.remove(&(index(&peer), who));
-                    self.dialled.retain(|dialled| *dialled != (who, index(&peer)));
-                    if let Some(link) = self.links.get_mut(&(who, index(&peer))) {
-                        link.push_back(Item::End);
-                    }
+                    self.hang_up(who, index(&peer));
                 }
                 Action::Tell(Notice::MessageReceived { from, epoch, number, .. }) => {
                     self.heard.entry(who).or_default().push((index(&from), epoch.0, number));
@@ -155,70 +185,82 @@ impl Net {
                 Action::Arm { .. } | Action::Disarm(_) | Action::Tell(_) | Action::Late { .. } => {}
             }
         }
+        if self.sessions.get(&who).is_some_and(Session::is_ended) {
+            (0..6).for_each(|to| self.hang_up(who, to));
+        }
     }
 
     /// One dialled link comes up.
     fn connect(&mut self) {
         let Some((from, to)) = self.dialled.pop_front() else { return };
-        let peer = |index: u8| Peer { handle: member(index).handle, key: member(index).key };
-        let invitee_known = self.sessions.get(&to).is_some_and(|session| !session.is_ended());
-        let invites = self.sessions.get(&from).is_some_and(|s| s.invites(&peer(to).handle));
-        if invites && invitee_known {
-            // The invitee's client rejects by itself an invitation to a session that it is in.
-            self.feed(from, Event::LinkFailed { peer: peer(to).handle });
-            return;
-        }
-        if self.sessions.get(&to).is_some_and(|s| s.invites(&peer(from).handle)) {
-            self.feed(to, Event::LinkLost { peer: peer(from).handle });
-        }
-        self.links.insert((from, to), VecDeque::new());
-        self.links.insert((to, from), VecDeque::new());
+        let queues = [VecDeque::new(), VecDeque::new()];
+        self.links.push(Link { ends: [from, to], queues, fresh: true });
+        self.tables.insert((from, to), self.links.len() - 1);
         self.feed(from, Event::LinkUp { peer: peer(to) });
     }
 
-    fn deliver(&mut self, from: u8, to: u8) {
-        let Some(item) = self.links.get_mut(&(from, to)).and_then(VecDeque::pop_front) else { return };
-        let peer = Peer { handle: member(from).handle, key: member(from).key };
+    fn deliver(&mut self, link: usize, direction: usize) {
+        let Some(item) = self.links[link].queues[direction].pop_front() else { return };
+        let [from, to] = match direction {
+            0 => self.links[link].ends,
+            _ => [self.links[link].ends[1], self.links[link].ends[0]],
+        };
+        let known = self.tables.get(&(to, from)) == Some(&link);
+        let fresh = direction == 0 && std::mem::take(&mut self.links[link].fresh);
         match item {
-            Item::End => {
-                self.links.remove(&(from, to));
-                self.links.remove(&(to, from));
-                self.feed(to, Event::LinkLost { peer: peer.handle });
+            Item::End if known => {
+                self.tables.remove(&(to, from));
+                self.feed(to, Event::LinkLost { peer: peer(from).handle });
             }
-            Item::Message(PeerMessage::Invitation(message))
-                if matches!(message.body, InvitationBody::Invite(_)) =>
-            {
-                self.invite(peer, to, &message);
+            Item::Message(message) if known => {
+                self.feed(to, Event::Received { from: peer(from), message });
             }
-            Item::Message(message) => self.feed(to, Event::Received { from: peer, message }),
+            Item::Message(message) if fresh => self.first_message(link, from, to, message),
+            Item::End | Item::Message(_) => {}
         }
     }
 
-    fn invite(&mut self, inviter: Peer, to: u8, message: &crate::message::client_client::InvitationMessage) {
-        if self.sessions.get(&to).is_some_and(|session| !session.is_ended()) {
-            let body = InvitationBody::Reject(Reject {});
-            let reject = crate::message::client_client::InvitationMessage { body, session: message.session };
-            let message = PeerMessage::Invitation(reject);
-            self.carry_out(
-                to,
-                vec![
-                    Action::Send { to: vec![inviter.handle.clone()], message },
-                    Action::Disconnect { peer: inviter.handle, fault: None },
-                ],
-            );
-            return;
+    /// The accepting end reads the first message of a link.
+    fn first_message(&mut self, link: usize, from: u8, to: u8, message: PeerMessage) {
+        match &message {
+            PeerMessage::Invitation(invitation) if matches!(invitation.body, InvitationBody::Invite(_)) => {
+                if self.is_in(to) {
+                    let body = InvitationBody::Reject(Reject {});
+                    let reject = InvitationMessage { body, session: invitation.session };
+                    self.put(link, to, Item::Message(PeerMessage::Invitation(reject)));
+                    self.put(link, to, Item::End);
+                    return;
+                }
+                self.tables.insert((to, from), link);
+                let keys = Keys(KeyHash([to; 32]));
+                let context = Context { now: Timestamp(1000), entropy: [to; 16], crypto: &keys };
+                let mut out = Vec::new();
+                let (me, inviter) = (member(to), peer(from));
+                let session =
+                    Session::invited(me, inviter, invitation, Verdict::Allow, &context, &mut out).unwrap();
+                self.sessions.insert(to, session);
+                self.carry_out(to, out);
+            }
+            PeerMessage::Session(_) if self.is_in(to) => {
+                if self.invites(to, from) {
+                    self.hang_up(to, from);
+                    self.feed(to, Event::LinkLost { peer: peer(from).handle });
+                }
+                assert!(!self.tables.contains_key(&(to, from)), "{from} has two links to {to}");
+                self.tables.insert((to, from), link);
+                self.feed(to, Event::Received { from: peer(from), message });
+            }
+            PeerMessage::Invitation(_) | PeerMessage::Session(_) => self.put(link, to, Item::End),
         }
-        let keys = Keys(KeyHash([to; 32]));
-        let context = Context { now: Timestamp(1000), entropy: [to; 16], crypto: &keys };
-        let mut out = Vec::new();
-        let session =
-            Session::invited(member(to), inviter, message, Verdict::Allow, &context, &mut out).unwrap();
-        self.sessions.insert(to, session);
-        self.carry_out(to, out);
     }
 
-    fn moves(&self) -> Vec<(u8, u8)> {
-        self.links.iter().filter(|(_, link)| !link.is_empty()).map(|(ends, _)| *ends).collect()
+    /// Links and directions on which something waits.
+    fn moves(&self) -> Vec<(usize, usize)> {
+        let waits = |link: usize, direction: usize| !self.links[link].queues[direction].is_empty();
+        (0..self.links.len())
+            .flat_map(|link| [(link, 0), (link, 1)])
+            .filter(|(link, direction)| waits(*link, *direction))
+            .collect()
     }
 
     /// Delivers everything, in an order that `choose` picks.
