@@ -1,0 +1,93 @@
+//! Deliberately wrong variants of the checks on the wire, to show that the conformance suite can fail.
+//!
+//! The one switch is the cargo feature `mutants`, which a build without debug assertions refuses. Without the feature
+//! [`active`] is a constant `false`. With it, one mutant at a time is selected for the whole process.
+
+pub use antiphon_spec::mutant::Catcher;
+
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("the feature `mutants` makes the checks wrong on purpose; no release build may contain it");
+
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal breaks $requirement:literal,)*) => {
+        /// A wrong variant of a check on the wire. The conformance suite must notice each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Mutant {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Mutant {
+            /// Every mutant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name by which it is selected.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The requirement that it breaks.
+            #[must_use]
+            pub const fn breaks(self) -> &'static str {
+                match self { $(Self::$variant => $requirement),* }
+            }
+
+            /// Who must notice it: bytes and certificates are invisible to the models.
+            #[must_use]
+            pub const fn caught_by(self) -> Catcher {
+                Catcher::Suite
+            }
+        }
+    };
+}
+
+mutants! {
+    /// CBOR that is well-formed but not in the deterministic form is taken.
+    NonCanonicalAccepted = "non-canonical-accepted" breaks "WIRE-DETERMINISTIC",
+    /// Bytes behind the item of a frame are ignored.
+    TrailingBytesAccepted = "trailing-bytes-accepted" breaks "WIRE-ONE-ITEM",
+    /// Fields that a message does not have are ignored.
+    UnknownFieldsAccepted = "unknown-fields-accepted" breaks "WIRE-UNKNOWN-FIELD",
+    /// A frame above the channel's cap is taken.
+    FrameCapUnchecked = "frame-cap-unchecked" breaks "WIRE-FRAME-CAP",
+    /// The accepting end gives session tickets and takes them instead of a certificate.
+    ResumptionOn = "resumption-on" breaks "WIRE-NO-RESUMPTION",
+    /// A user is believed whichever server issued the certificate.
+    HomeUnchecked = "home-unchecked" breaks "CERT-HOME",
+    /// A certificate is good after its end and before its beginning.
+    ExpiryUnchecked = "expiry-unchecked" breaks "CERT-VALIDITY",
+    /// Every verified peer may use every channel.
+    RoleUnchecked = "role-unchecked" breaks "CERT-ROLE",
+    /// Of several identities in a certificate the first counts.
+    TwoIdentitiesAccepted = "two-identities-accepted" breaks "CERT-ONE-IDENTITY",
+    /// The algorithm in a signed object need not be the one of the signer's key.
+    AlgorithmUnchecked = "algorithm-unchecked" breaks "SIGN-ALGORITHM",
+    /// The key in a signed object need not be the signer's.
+    KeyIdUnchecked = "key-id-unchecked" breaks "SIGN-KEY-ID",
+    /// A signature for one kind of statement stands for another kind.
+    ContextUnbound = "context-unbound" breaks "SIGN-CONTEXT",
+}
+
+/// Makes one mutant active for the whole process, or none.
+#[cfg(feature = "mutants")]
+pub fn select(mutant: Option<Mutant>) {
+    SELECTED.store(mutant.map_or(0, |mutant| mutant as usize + 1), std::sync::atomic::Ordering::SeqCst);
+}
+
+#[cfg(feature = "mutants")]
+static SELECTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Whether the checks are to be wrong in this way.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn active(mutant: Mutant) -> bool {
+    SELECTED.load(std::sync::atomic::Ordering::Relaxed) == mutant as usize + 1
+}
+
+/// Whether the checks are to be wrong in this way: never, in a build without the feature.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn active(_mutant: Mutant) -> bool {
+    false
+}
