@@ -7,7 +7,7 @@ use super::{
     admission::{covers, open_grant},
     coordinator::Coordinator,
     epoch::{Change, Epoch, EpochHash, Member},
-    event::{Action, Notice, Timer},
+    event::{Action, EndReason, Notice, Timer},
     inviter::Invitation,
     machine::{Next, Work},
     member::Membership,
@@ -115,6 +115,9 @@ impl Membership {
             return Next::Linger(peers);
         }
         work.tell(Notice::EpochBegan(Arc::clone(&self.epoch)));
+        if self.lost.contains(&self.epoch.coordinator) {
+            return self.give_up(EndReason::CoordinatorLost, work);
+        }
         self.chat.begin_epoch();
         self.settle(&closing.holder, work);
         self.change_coordinator(&old.coordinator, work);
