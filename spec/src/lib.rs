@@ -6,6 +6,8 @@
 //!
 //! Start with [`machine::Machine`] and [`session::Session`].
 
+pub mod account;
+pub mod channel;
 pub mod error_code;
 pub mod identity;
 pub mod limits;

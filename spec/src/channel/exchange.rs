@@ -1,0 +1,113 @@
+//! Requests and their answers (chapter *Wire*, section *Requests and answers*): which answer belongs to which request.
+
+use crate::message::{
+    client_server::{FromServer, ToServer},
+    common::RequestId,
+    location::{FromDirectoryNode, ToDirectoryNode},
+    registration::{FromRegistrar, ToRegistrar},
+    server_server::{FromPeerServer, ToPeerServer},
+};
+
+/// The kinds of requests of all channels, each with the one answer that grants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// `register`, granted by `registered`.
+    Register,
+    /// `login`, granted by `logged-in`.
+    Login,
+    /// `set-preferences`, granted by `preferences-set`.
+    SetPreferences,
+    /// `lookup`, granted by `address`.
+    Lookup,
+    /// `logout`, granted by `logged-out`.
+    Logout,
+    /// `check-out`, granted by `checked-out`.
+    CheckOut,
+    /// `store`, granted by `stored`.
+    Store,
+    /// `check-in`, granted by `checked-in`.
+    CheckIn,
+    /// `replace`, granted by `replace-done`.
+    Replace,
+    /// `resolve`, granted by `resolved`.
+    Resolve,
+    /// `issue`, granted by `issued`.
+    Issue,
+    /// `insert`, granted by `inserted`.
+    Insert,
+    /// `delete`, granted by `deleted`.
+    Delete,
+    /// `find`, granted by `found`.
+    Find,
+}
+
+/// What an answer says about its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    /// A request of this kind is granted.
+    Granted(Question),
+    /// The request, of whichever kind, is refused.
+    Refused,
+}
+
+impl Question {
+    /// Whether this is an answer to a request of this kind (`WIRE-061`).
+    #[must_use]
+    pub fn is_answered_by(self, answer: Answer) -> bool {
+        match answer {
+            Answer::Granted(question) => question == self,
+            Answer::Refused => true,
+        }
+    }
+}
+
+/// A message of a dialling end as a request, or of an accepting end as an answer.
+pub trait Request {
+    /// The messages of the other direction.
+    type Answer;
+
+    /// The ID and the kind of the request, if the message is one.
+    fn question(&self) -> Option<(RequestId, Question)>;
+
+    /// The ID of the request that the message answers, if it answers one, and how.
+    fn answer(message: &Self::Answer) -> Option<(RequestId, Answer)>;
+}
+
+macro_rules! exchange {
+    ($request:ident / $answer:ident:
+        $($asked:ident => $granted:ident),+ ;
+        else $($other:ident),+ ; else $($unasked:ident),+
+    ) => {
+        impl Request for $request {
+            type Answer = $answer;
+
+            fn question(&self) -> Option<(RequestId, Question)> {
+                match self {
+                    $(Self::$asked(body) => Some((body.id, Question::$asked)),)+
+                    $(Self::$other(_))|+ => None,
+                }
+            }
+
+            fn answer(message: &$answer) -> Option<(RequestId, Answer)> {
+                match message {
+                    $($answer::$granted(body) => Some((body.id, Answer::Granted(Question::$asked))),)+
+                    $answer::Refused(body) => Some((body.id, Answer::Refused)),
+                    $($answer::$unasked(_))|+ => None,
+                }
+            }
+        }
+    };
+}
+
+exchange!(ToRegistrar / FromRegistrar:
+    Register => Registered;
+    else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
+exchange!(ToServer / FromServer:
+    Login => LoggedIn, SetPreferences => PreferencesSet, Lookup => Address, Logout => LoggedOut;
+    else Ping, Pong, Goodbye, Error; else Greeting, Replaced, Ping, Pong, Goodbye, Error);
+exchange!(ToPeerServer / FromPeerServer:
+    CheckOut => CheckedOut, Store => Stored, CheckIn => CheckedIn, Replace => ReplaceDone, Resolve => Resolved;
+    else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
+exchange!(ToDirectoryNode / FromDirectoryNode:
+    Issue => Issued, Insert => Inserted, Delete => Deleted, Find => Found;
+    else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
