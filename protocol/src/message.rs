@@ -36,7 +36,7 @@ pub enum LinkMessage {
 
 /// The messages of one direction of a channel.
 pub trait ChannelMessage:
-    Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send + Unpin + 'static
+    Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send + Sync + Unpin + 'static
 {
     /// The channel.
     const CHANNEL: Channel;
