@@ -1,11 +1,14 @@
 //! Requests and their answers (chapter *Wire*, section *Requests and answers*): which answer belongs to which request.
 
-use crate::message::{
-    client_server::{FromServer, ToServer},
-    common::RequestId,
-    location::{FromDirectoryNode, ToDirectoryNode},
-    registration::{FromRegistrar, ToRegistrar},
-    server_server::{FromPeerServer, ToPeerServer},
+use crate::{
+    error_code::ErrorCode,
+    message::{
+        client_server::{FromServer, ToServer},
+        common::RequestId,
+        location::{FromDirectoryNode, ToDirectoryNode},
+        registration::{FromRegistrar, ToRegistrar},
+        server_server::{FromPeerServer, ToPeerServer},
+    },
 };
 
 /// The kinds of requests of all channels, each with the one answer that grants it.
@@ -47,7 +50,7 @@ pub enum Answer {
     /// A request of this kind is granted.
     Granted(Question),
     /// The request, of whichever kind, is refused.
-    Refused,
+    Refused(ErrorCode),
 }
 
 impl Question {
@@ -56,7 +59,7 @@ impl Question {
     pub fn is_answered_by(self, answer: Answer) -> bool {
         match answer {
             Answer::Granted(question) => question == self,
-            Answer::Refused => true,
+            Answer::Refused(_) => true,
         }
     }
 }
@@ -91,7 +94,7 @@ macro_rules! exchange {
             fn answer(message: &$answer) -> Option<(RequestId, Answer)> {
                 match message {
                     $($answer::$granted(body) => Some((body.id, Answer::Granted(Question::$asked))),)+
-                    $answer::Refused(body) => Some((body.id, Answer::Refused)),
+                    $answer::Refused(body) => Some((body.id, Answer::Refused(body.code))),
                     $($answer::$unasked(_))|+ => None,
                 }
             }
