@@ -1,1 +1,19 @@
-//! stub
+//! Antiphon's reference system: authority, directory node, server and client, as a library and as the program
+//! `antiphon`.
+//!
+//! It runs the machines of `antiphon-spec` over the connections of `antiphon-protocol`, with SQLite for what has to
+//! last. It decides nothing about the protocol by itself: what a message does is the machines' business, what a
+//! certificate proves is the protocol crate's.
+//!
+//! Start with [`server::Server`] and [`directory::DirectoryNode`].
+
+pub mod authority;
+pub mod cli;
+pub mod config;
+pub mod credentials;
+pub mod directory;
+pub mod mutant;
+pub mod net;
+pub mod server;
+pub mod start;
+mod store;

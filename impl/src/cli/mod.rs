@@ -1,0 +1,95 @@
+//! The command line: one subcommand for each role, errors that say what, where and what to do.
+//!
+//! Standard output carries data, one JSON object a line where a program is meant to read it; standard error carries the
+//! log and everything for people.
+
+mod authority;
+mod failure;
+mod ready;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+pub use failure::Failure;
+pub use ready::Ready;
+
+use crate::mutant;
+
+/// Names what the log shows, in the syntax of `RUST_LOG`.
+pub const LOG_VARIABLE: &str = "ANTIPHON_LOG";
+
+/// What the log shows unless [`LOG_VARIABLE`] says otherwise; the database library tells too much at this level.
+const LOG_DEFAULT: &str = "info,sqlx=warn";
+
+/// Antiphon: secure instant messaging between people with accounts at different servers.
+#[derive(Debug, Parser)]
+#[command(name = "antiphon", version, about, propagate_version = true)]
+struct Arguments {
+    /// How the log is written to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a root, and issue the certificates of servers and directory nodes.
+    Authority(authority::Arguments),
+    /// Run a directory node of the location service.
+    DirectoryNode(run::DirectoryNodeArguments),
+    /// Run a server.
+    Server(run::ServerArguments),
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_format);
+    let result = select_mutant().and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match arguments.command {
+                Command::Authority(arguments) => arguments.run(),
+                Command::DirectoryNode(arguments) => arguments.run().await,
+                Command::Server(arguments) => arguments.run().await,
+            }
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    // Where a log exists already, as in a test, that one is used.
+    drop(started);
+}
+
+fn select_mutant() -> Result<(), Failure> {
+    match std::env::var(mutant::VARIABLE) {
+        Ok(name) if !name.is_empty() => mutant::select(&name).map_err(|error| {
+            Failure::usage(error).fix("unset the variable, or set it to a name of `Mutant::ALL` in mutant.rs")
+        }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! `antiphon directory-node` and `antiphon server`: from a configuration file to a process that ends when it is asked
+//! to.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::{Failure, Ready};
+use crate::{
+    config::{ConfigError, DirectoryNodeConfig, ServerConfig},
+    directory::DirectoryNode,
+    server::Server,
+    start::StartError,
+};
+
+/// What both kinds of process are told.
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Listen here instead of at `listen-address`; port 0 takes any free port.
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Write the line that says which ports were bound to this file, too.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+/// Arguments of `antiphon directory-node`.
+#[derive(Debug, Args)]
+pub(super) struct DirectoryNodeArguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `antiphon server`.
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Take registrations here instead of at `registration-address`; port 0 takes any free port.
+    #[arg(long, value_name = "IP:PORT")]
+    registration_listen: Option<SocketAddr>,
+}
+
+impl DirectoryNodeArguments {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let Common { config, listen, ready_file } = self.common;
+        let mut config = DirectoryNodeConfig::load(&config).map_err(wrong)?;
+        config.listen_address = listen.unwrap_or(config.listen_address);
+        let asked = Asked::listen()?;
+        let node = DirectoryNode::start(config).await.map_err(not_started)?;
+        Ready::directory_node(node.address()).announce(ready_file.as_deref())?;
+        asked.end().await;
+        node.shutdown().await;
+        Ok(())
+    }
+}
+
+impl ServerArguments {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let Common { config, listen, ready_file } = self.common;
+        let mut config = ServerConfig::load(&config).map_err(wrong)?;
+        config.listen_address = listen.unwrap_or(config.listen_address);
+        config.registration_address = self.registration_listen.unwrap_or(config.registration_address);
+        let asked = Asked::listen()?;
+        let server = Server::start(config).await.map_err(not_started)?;
+        Ready::server(server.address(), server.registration_address()).announce(ready_file.as_deref())?;
+        asked.end().await;
+        server.shutdown().await;
+        Ok(())
+    }
+}
+
+fn wrong(error: ConfigError) -> Failure {
+    let fix = error.fix().to_owned();
+    Failure::usage(error).fix(fix)
+}
+
+fn not_started(error: StartError) -> Failure {
+    let fix = error.fix();
+    Failure::new(error).fix_if(fix)
+}
+
+/// The signals that ask a process to end. A second one ends it at once.
+struct Asked {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Asked {
+    fn listen() -> Result<Self, Failure> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn end(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        info!("going down; once more to go at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    }
+}

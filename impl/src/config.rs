@@ -1,0 +1,283 @@
+//! Configuration files: TOML in which every key is known, and whose faults are told with file, line, key and fix.
+//!
+//! Paths in a file are relative to the folder in which the file is.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use antiphon_spec::identity::{ContactAddress, ServerName};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// What a server is started with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The server's name, as in its certificates.
+    pub name: ServerName,
+    /// Where clients without a certificate register. Port 0 takes any free port.
+    pub registration_address: SocketAddr,
+    /// Where users and servers connect with their certificates. Port 0 takes any free port.
+    pub listen_address: SocketAddr,
+    /// Where others reach `listen-address`, if that is another address than the one that is listened on.
+    pub advertised_address: Option<ContactAddress>,
+    /// The root certificate (PEM).
+    pub root: PathBuf,
+    /// The server's TLS certificate (PEM).
+    pub certificate: PathBuf,
+    /// The key of the TLS certificate (PEM, PKCS #8).
+    pub key: PathBuf,
+    /// The certificate of the server's authority for its users (PEM).
+    pub user_ca_certificate: PathBuf,
+    /// The key of that authority (PEM, PKCS #8).
+    pub user_ca_key: PathBuf,
+    /// The SQLite database; made when it does not exist.
+    pub database: PathBuf,
+    /// The directory node that is asked.
+    pub directory_node: DirectoryNodeAddress,
+    /// Whether new accounts are made.
+    #[serde(default)]
+    pub registration: RegistrationPolicy,
+    /// What peers may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a directory node is started with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DirectoryNodeConfig {
+    /// The node's name, as in its certificate.
+    pub name: ServerName,
+    /// Where servers connect. Port 0 takes any free port.
+    pub listen_address: SocketAddr,
+    /// The root certificate (PEM).
+    pub root: PathBuf,
+    /// The node's certificate (PEM).
+    pub certificate: PathBuf,
+    /// The key of the certificate (PEM, PKCS #8).
+    pub key: PathBuf,
+    /// The SQLite database; made when it does not exist.
+    pub database: PathBuf,
+    /// Lease of a record in seconds, at most 300 (`LOC-006`).
+    #[serde(default = "DirectoryNodeConfig::lease_default")]
+    pub lease: u64,
+    /// Most records of one server.
+    #[serde(default = "DirectoryNodeConfig::records_per_server_default")]
+    pub records_per_server: u64,
+    /// What peers may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl DirectoryNodeConfig {
+    /// The longest lease that the protocol allows, in seconds.
+    #[must_use]
+    pub fn lease_default() -> u64 {
+        antiphon_spec::limits::LOCATION_LEASE.as_secs()
+    }
+
+    /// As many users as one server is expected to hold.
+    #[must_use]
+    pub fn records_per_server_default() -> u64 {
+        1_000_000
+    }
+}
+
+/// A directory node, as those see it who ask it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DirectoryNodeAddress {
+    /// Where it listens.
+    pub address: ContactAddress,
+    /// The name in its certificate.
+    pub name: ServerName,
+}
+
+/// Whether new accounts are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistrationPolicy {
+    /// For every key.
+    #[default]
+    Open,
+    /// For none; those that have an account still get certificates (`REG-011`).
+    Closed,
+}
+
+/// What peers may use of one process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most connections of one port; more wait to be accepted.
+    pub connections: usize,
+    /// Most connections of one certificate's holder; more are refused with `limit-reached`.
+    pub connections_per_peer: usize,
+    /// Most requests of one connection that are open at once; more are refused with `limit-reached`.
+    pub requests_per_connection: usize,
+    /// Most bytes that wait for a peer that reads slowly; with more the connection is ended.
+    pub outgoing_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            connections_per_peer: 64,
+            requests_per_connection: 64,
+            outgoing_bytes: 512 * 1024,
+        }
+    }
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("the configuration file {}{place} is wrong: {problem}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        place: Place,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: String,
+    },
+}
+
+impl ConfigError {
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> &str {
+        match self {
+            Self::Read { .. } => "name an existing file that this user may read, with --config",
+            Self::Wrong { fix, .. } => fix,
+        }
+    }
+}
+
+/// A place in a file: a line, and the key on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The key.
+    pub key: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ", key {key}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ServerConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = load(path)?;
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
+        for file in [
+            &mut config.root,
+            &mut config.certificate,
+            &mut config.key,
+            &mut config.user_ca_certificate,
+            &mut config.user_ca_key,
+            &mut config.database,
+        ] {
+            *file = base.join(&file);
+        }
+        check_limits(path, &config.limits)?;
+        Ok(config)
+    }
+}
+
+impl DirectoryNodeConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = load(path)?;
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
+        for file in [&mut config.root, &mut config.certificate, &mut config.key, &mut config.database] {
+            *file = base.join(&file);
+        }
+        if !(1..=Self::lease_default()).contains(&config.lease) {
+            let fix = format!("set it to 1 to {} seconds", Self::lease_default());
+            return Err(out_of_range(path, "lease", &config.lease, fix));
+        }
+        check_limits(path, &config.limits)?;
+        Ok(config)
+    }
+}
+
+fn check_limits(path: &Path, limits: &Limits) -> Result<(), ConfigError> {
+    let Limits { connections, connections_per_peer, requests_per_connection, outgoing_bytes } = limits;
+    let frame = antiphon_spec::limits::FRAME_BYTES_MAX_SERVER;
+    for (key, value, least) in [
+        ("limits.connections", connections, 1),
+        ("limits.connections-per-peer", connections_per_peer, 1),
+        ("limits.requests-per-connection", requests_per_connection, 1),
+        ("limits.outgoing-bytes", outgoing_bytes, frame),
+    ] {
+        // The upper bound is what a semaphore can count.
+        if !(least..=usize::MAX >> 3).contains(value) {
+            return Err(out_of_range(path, key, value, format!("set it to {least} or more")));
+        }
+    }
+    Ok(())
+}
+
+fn out_of_range(path: &Path, key: &str, value: &dyn fmt::Display, fix: String) -> ConfigError {
+    let place = Place { line: None, key: Some(key.to_owned()) };
+    ConfigError::Wrong { path: path.to_owned(), place, problem: format!("{value} is out of range"), fix }
+}
+
+fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| wrong(path, &text, &error))
+}
+
+fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let problem = error.message().trim().to_owned();
+    // What is missing stands nowhere; the library points at the whole file then.
+    let span = error.span().filter(|_| !problem.starts_with("missing field"));
+    let start = span.map(|span| span.start);
+    let line = start.and_then(|start| text.get(..start)).map(|before| before.matches('\n').count() + 1);
+    let on_line = line.and_then(|line| text.lines().nth(line - 1)).and_then(|line| line.split_once('='));
+    let quoted = problem.split('`').nth(1).map(str::to_owned);
+    let key = on_line.map(|(key, _)| key.trim().to_owned());
+    let (key, fix) = if problem.starts_with("unknown field") {
+        (quoted.or(key), "remove the key, or correct its name".to_owned())
+    } else if problem.starts_with("missing field") {
+        (quoted, "add the key".to_owned())
+    } else {
+        (key, "correct the value".to_owned())
+    };
+    ConfigError::Wrong { path: path.to_owned(), place: Place { line, key }, problem, fix }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Deliberately wrong variants of the reference system, to show that the conformance suite can fail.
+//!
+//! The one switch is the cargo feature `mutants`, which a build without debug assertions refuses. Without the feature
+//! [`active`] is a constant `false`. With it, one mutant at a time, of this crate or of those below, is selected for the
+//! whole process by the environment variable [`VARIABLE`].
+
+pub use antiphon_spec::mutant::Catcher;
+
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("the feature `mutants` makes the system wrong on purpose; no release build may contain it");
+
+/// Names the mutant that is to be active.
+pub const VARIABLE: &str = "ANTIPHON_MUTANT";
+
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal breaks $requirement:literal,)*) => {
+        /// A wrong variant of what servers, directory nodes or clients do. The conformance suite must notice each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Mutant {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Mutant {
+            /// Every mutant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name by which it is selected.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The requirement that it breaks.
+            #[must_use]
+            pub const fn breaks(self) -> &'static str {
+                match self { $(Self::$variant => $requirement),* }
+            }
+
+            /// Who must notice it: what runs around the machines is invisible to the models.
+            #[must_use]
+            pub const fn caught_by(self) -> Catcher {
+                Catcher::Suite
+            }
+        }
+    };
+}
+
+mutants! {
+    /// A server answers lookups on a connection that is not logged in.
+    LoginNotRequired = "login-not-required" breaks "LOGIN-002",
+    /// A server tells an address whatever the preferences of its user say.
+    PreferencesUnjudged = "preferences-unjudged" breaks "ADDR-005",
+    /// A server answers those who may not know in another way than those who ask for nobody.
+    ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
+    /// A server makes a new account each time that a key is registered.
+    RegistrationRepeated = "registration-repeated" breaks "REG-007",
+    /// A server takes a key without a proof of its possession.
+    PossessionUnchecked = "possession-unchecked" breaks "REG-004",
+    /// A server takes a proof of possession that was made for another server.
+    PossessionServerUnchecked = "possession-server-unchecked" breaks "REG-006",
+    /// A home server does not tell the older holder that it was replaced.
+    ReplaceNotSent = "replace-not-sent" breaks "LOGIN-021",
+    /// A local server keeps a login that its home server says is over.
+    ReplaceIgnored = "replace-ignored" breaks "LOGIN-023",
+    /// A server ends a login although its user's home is another server than the peer.
+    ReplaceHomeUnchecked = "replace-home-unchecked" breaks "LOGIN-022",
+    /// A local server lets a user's second login stand beside the first.
+    SecondLoginKept = "second-login-kept" breaks "LOGIN-026",
+    /// A home server gives the same login epoch again.
+    EpochRepeated = "epoch-repeated" breaks "LOGIN-015",
+    /// A home server lets whoever asks store, under whatever login epoch.
+    StoreEpochUnchecked = "store-epoch-unchecked" breaks "PREF-010",
+    /// A home server replaces whatever version there is.
+    StoreVersionUnchecked = "store-version-unchecked" breaks "PREF-008",
+    /// A local server acknowledges a change that the home server refused.
+    StoreRefusalIgnored = "store-refusal-ignored" breaks "PREF-011",
+    /// A local server leaves the contact record when its user logs out.
+    RecordLeft = "record-left" breaks "LOGIN-030",
+    /// A directory node takes records of a server from another one.
+    ForeignRecordAccepted = "foreign-record-accepted" breaks "LOC-003",
+    /// A directory node lets an older epoch take the place of a newer one.
+    OlderRecordAccepted = "older-record-accepted" breaks "LOC-005",
+    /// A directory node deletes a record whose epoch or address is another one.
+    DeleteInexact = "delete-inexact" breaks "LOC-009",
+    /// A client shows its user an invitation that the preferences forbid.
+    RefusedInvitationShown = "refused-invitation-shown" breaks "PREF-003",
+    /// A newcomer takes a link to a member whose key is not the one that the epoch has for it.
+    LinkKeyUnchecked = "link-key-unchecked" breaks "SESS-063",
+    /// A client keeps a link for a session that it is not a member of, and says nothing.
+    UnknownSessionAccepted = "unknown-session-accepted" breaks "SESS-008",
+}
+
+/// There is no mutant of this name, or none at all in this build.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownMutant {
+    /// The name is not on any list.
+    #[error("there is no mutant of the name {0}")]
+    Name(String),
+    /// The build has no mutants.
+    #[error(
+        "the variable {VARIABLE} is set, but this build has no mutants: build it with --features mutants"
+    )]
+    NoMutants,
+}
+
+/// Makes the mutant of this name active for the whole process, be it of this crate or of one below.
+///
+/// # Errors
+/// There is no such mutant.
+#[cfg(feature = "mutants")]
+pub fn select(name: &str) -> Result<(), UnknownMutant> {
+    use antiphon_protocol::mutant as protocol;
+    use antiphon_spec::mutant as spec;
+
+    if let Some(mutant) = Mutant::ALL.iter().find(|mutant| mutant.name() == name) {
+        SELECTED.store(*mutant as usize + 1, std::sync::atomic::Ordering::SeqCst);
+    } else if let Some(mutant) = protocol::Mutant::ALL.iter().find(|mutant| mutant.name() == name) {
+        protocol::select(Some(*mutant));
+    } else if let Some(mutant) = spec::Mutant::ALL.iter().find(|mutant| mutant.name() == name) {
+        spec::select(Some(*mutant));
+    } else {
+        return Err(UnknownMutant::Name(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// Refuses: this build has no mutants.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "mutants"))]
+pub fn select(_name: &str) -> Result<(), UnknownMutant> {
+    Err(UnknownMutant::NoMutants)
+}
+
+#[cfg(feature = "mutants")]
+static SELECTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Whether the system is to be wrong in this way.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn active(mutant: Mutant) -> bool {
+    SELECTED.load(std::sync::atomic::Ordering::Relaxed) == mutant as usize + 1
+}
+
+/// Whether the system is to be wrong in this way: never, in a build without the feature.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn active(_mutant: Mutant) -> bool {
+    false
+}

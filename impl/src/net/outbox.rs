@@ -1,0 +1,201 @@
+//! What waits to be sent to one peer, bounded in bytes: a task of its own writes it, as much at once as is there.
+//!
+//! Nobody who sends ever waits for a peer. A peer that reads so slowly that the bound is reached loses the connection
+//! (`LIM-006`), and so does one that takes nothing within the deadline.
+
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use antiphon_protocol::{
+    connection::{SendError, Writer, encode_message},
+    message::ChannelMessage,
+};
+use antiphon_spec::{error_code::ErrorCode, limits::REQUEST_DEADLINE};
+use bytes::Bytes;
+use tokio::{io::AsyncWrite, sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+/// The sending direction of a connection; a clone sends on the same one.
+#[derive(Debug)]
+pub struct Outbox<Out> {
+    queue: mpsc::UnboundedSender<Item>,
+    state: Arc<State>,
+    messages: PhantomData<fn(Out)>,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting_bytes: AtomicUsize,
+    bytes_max: usize,
+    /// Nothing more is to be said.
+    closing: CancellationToken,
+    /// The writer is gone, or has to go without another word.
+    dead: CancellationToken,
+}
+
+#[derive(Debug)]
+enum Item {
+    Message(Bytes),
+    Goodbye,
+    Error(ErrorCode),
+    HangUp,
+}
+
+impl<Out> Clone for Outbox<Out> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), state: Arc::clone(&self.state), messages: PhantomData }
+    }
+}
+
+impl<Out: ChannelMessage> Outbox<Out> {
+    /// Starts the task that writes.
+    pub fn start<W>(writer: Writer<W, Out>, bytes_max: usize, tracker: &TaskTracker) -> Self
+    where
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        let state = Arc::new(State {
+            waiting_bytes: AtomicUsize::new(0),
+            bytes_max,
+            closing: CancellationToken::new(),
+            dead: CancellationToken::new(),
+        });
+        tracker.spawn(write(writer, waiting, Arc::clone(&state)));
+        Self { queue, state, messages: PhantomData }
+    }
+
+    /// Sends a message; nothing happens once the connection is closing.
+    pub fn send(&self, message: &Out) {
+        if self.is_closing() {
+            return;
+        }
+        let item = match encode_message(message) {
+            Ok(item) => item,
+            Err(error) => {
+                // The fault is at this end: the peer gets a code instead of a message that it cannot read.
+                tracing::error!(error = super::chain(&error), "a message cannot be sent");
+                return self.close(Some(ErrorCode::Internal));
+            }
+        };
+        let waiting = self.state.waiting_bytes.fetch_add(item.len(), Ordering::SeqCst);
+        if waiting + item.len() > self.state.bytes_max {
+            debug!(waiting, "a peer reads too slowly");
+            self.state.dead.cancel();
+            self.state.closing.cancel();
+        }
+        let _ = self.queue.send(Item::Message(item));
+    }
+
+    /// Says goodbye, or why this end cannot go on, and closes; whatever comes after that is not sent.
+    pub fn close(&self, code: Option<ErrorCode>) {
+        if !self.is_closing() {
+            let _ = self.queue.send(code.map_or(Item::Goodbye, Item::Error));
+            self.state.closing.cancel();
+        }
+    }
+
+    /// Closes without another word, as after the peer's `error` (`WIRE-053`).
+    pub fn hang_up(&self) {
+        if !self.is_closing() {
+            let _ = self.queue.send(Item::HangUp);
+            self.state.closing.cancel();
+        }
+    }
+
+    /// Whether nothing more is sent.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state.closing.is_cancelled()
+    }
+
+    /// Waits until nothing more is sent.
+    pub async fn closing(&self) {
+        self.state.closing.cancelled().await;
+    }
+
+    /// Waits until all is written, or cannot be.
+    pub(super) async fn written(&self) {
+        self.state.dead.cancelled().await;
+    }
+}
+
+async fn write<W, Out>(
+    mut writer: Writer<W, Out>,
+    mut waiting: mpsc::UnboundedReceiver<Item>,
+    state: Arc<State>,
+) where
+    W: AsyncWrite + Unpin,
+    Out: ChannelMessage,
+{
+    let result = loop {
+        let item = tokio::select! {
+            biased;
+            () = state.dead.cancelled() => break Ok(()),
+            item = waiting.recv() => item,
+        };
+        let Some(item) = item else { break Ok(()) };
+        let sent = tokio::select! {
+            biased;
+            () = state.dead.cancelled() => break Ok(()),
+            sent = timeout(REQUEST_DEADLINE, burst(&mut writer, item, &mut waiting)) => sent,
+        };
+        match sent {
+            Err(_) => {
+                debug!("a peer takes nothing");
+                break Ok(());
+            }
+            Ok(Err(error)) => break Err(error),
+            Ok(Ok((bytes, end))) => {
+                state.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst);
+                if let Some(end) = end {
+                    let closed = timeout(REQUEST_DEADLINE, finish(writer, end)).await;
+                    break closed.unwrap_or(Ok(()));
+                }
+            }
+        }
+    };
+    if let Err(error) = result {
+        debug!(error = super::chain(&error), "nothing more can be sent");
+    }
+    state.closing.cancel();
+    state.dead.cancel();
+}
+
+/// Writes everything that waits, in one go; returns what it was in bytes, and the last item if that ends it.
+async fn burst<W: AsyncWrite + Unpin, Out: ChannelMessage>(
+    writer: &mut Writer<W, Out>,
+    first: Item,
+    waiting: &mut mpsc::UnboundedReceiver<Item>,
+) -> Result<(usize, Option<Item>), SendError> {
+    let (mut next, mut bytes) = (Some(first), 0);
+    while let Some(item) = next {
+        match item {
+            Item::Message(message) => {
+                bytes += message.len();
+                writer.feed_encoded(message).await?;
+            }
+            Item::Goodbye | Item::Error(_) | Item::HangUp => return Ok((bytes, Some(item))),
+        }
+        next = waiting.try_recv().ok();
+    }
+    writer.flush().await?;
+    Ok((bytes, None))
+}
+
+async fn finish<W: AsyncWrite + Unpin, Out: ChannelMessage>(
+    writer: Writer<W, Out>,
+    end: Item,
+) -> Result<(), SendError> {
+    match end {
+        Item::Goodbye => writer.goodbye().await,
+        Item::Error(code) => writer.close_with_error(code).await,
+        Item::HangUp => writer.close().await,
+        Item::Message(_) => Ok(()),
+    }
+}

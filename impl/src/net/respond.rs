@@ -1,0 +1,102 @@
+//! Who answers: the requests of one connection, one after the other, and no more waiting than allowed.
+//!
+//! Carrying out the requests of a connection in their order costs little where each is short, and keeps the
+//! requester's order: what was inserted before it was deleted is gone.
+
+use std::future::Future;
+
+use antiphon_protocol::message::{ChannelMessage, DiallerMessage};
+use antiphon_spec::{
+    channel::{Phase, Reception},
+    error_code::ErrorCode,
+    message::{
+        client_server::FromServer,
+        common::{Refused, RequestId},
+        location::FromDirectoryNode,
+        registration::FromRegistrar,
+        server_server::FromPeerServer,
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+
+use super::{Asks, Link, LinkEnd, Outbox};
+
+/// Messages of an accepting end that can refuse a request.
+pub trait Refuses: ChannelMessage {
+    /// Refuses a request.
+    fn refused(id: RequestId, code: ErrorCode) -> Self;
+}
+
+macro_rules! refuses {
+    ($($message:ident),*) => {$(
+        impl Refuses for $message {
+            fn refused(id: RequestId, code: ErrorCode) -> Self {
+                Self::Refused(Refused { id, code })
+            }
+        }
+    )*};
+}
+refuses!(FromRegistrar, FromServer, FromPeerServer, FromDirectoryNode);
+
+/// Answers the requests of a connection until it ends; `table` is the channel's. Requests beyond `requests_max` open ones are refused with
+/// `limit-reached`. Those that are open when the connection ends are still carried out.
+pub async fn respond<S, M, R, F>(
+    mut link: Link<S, <M as DiallerMessage>::Answer, M>,
+    table: fn(Phase, &M) -> Reception,
+    requests_max: usize,
+    mut answer: R,
+) -> LinkEnd
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    M: Asks,
+    <M as DiallerMessage>::Answer: Refuses,
+    R: FnMut(M) -> F,
+    F: Future<Output = Option<<M as DiallerMessage>::Answer>>,
+{
+    // The request that is being carried out is open as well, and stands in no queue.
+    let (queue, mut waiting) = mpsc::channel::<M>(requests_max.saturating_sub(1).max(1));
+    let outbox = link.outbox().clone();
+    let carry_out = async {
+        while let Some(request) = waiting.recv().await {
+            if let Some(answer) = answer(request).await {
+                outbox.send(&answer);
+            }
+        }
+    };
+    let receive = async {
+        // Dropped with this block, which ends the other one once the queue is empty.
+        let queue = queue;
+        loop {
+            match link.next().await {
+                Err(end) => return end,
+                Ok(message) => match table(Phase::Greeted, &message) {
+                    Reception::ProtocolError => link.outbox().close(Some(ErrorCode::UnexpectedMessage)),
+                    Reception::Late => {}
+                    Reception::Accepted => accept(message, &queue, link.outbox()),
+                },
+            }
+        }
+    };
+    let (end, ()) = tokio::join!(receive, carry_out);
+    link.linger().await;
+    end
+}
+
+/// Puts a request behind those that wait, or refuses it.
+fn accept<M>(message: M, queue: &mpsc::Sender<M>, outbox: &Outbox<<M as DiallerMessage>::Answer>)
+where
+    M: Asks,
+    <M as DiallerMessage>::Answer: Refuses,
+{
+    match (message.question(), queue.try_reserve()) {
+        (Some(_), Ok(place)) => place.send(message),
+        (Some((id, _)), Err(_)) => {
+            outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
+        }
+        // Every message that is not about the connection is a request.
+        (None, _) => {}
+    }
+}

@@ -1,0 +1,116 @@
+//! The client-to-server channel at the server: what a user's client asks, from the login to the end.
+
+use std::sync::Arc;
+
+use antiphon_protocol::connection::Accepted;
+use antiphon_spec::{
+    account::login::{Client, ConnectionNumber, Event},
+    channel::Reception,
+    error_code::ErrorCode,
+    identity::UserHandle,
+    message::client_server::{Address, FromServer, Lookup, ToServer},
+};
+use tokio::{net::TcpStream, sync::Semaphore};
+use tracing::debug;
+
+use super::{Shared, client::ClientHandle, lookup::lookup};
+use crate::net::{Link, Refuses as _, Serving};
+
+/// Serves one connection of a user's client.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    serving: Serving,
+    accepted: Accepted<TcpStream>,
+    user: UserHandle,
+) {
+    let Ok(connection) = accepted.greet::<ToServer>().await else { return };
+    let limits = &serving.limits;
+    let mut link =
+        Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+    let number = shared.next_connection();
+    let client = ClientHandle::new(number, link.outbox().clone());
+    let lookups = Arc::new(Semaphore::new(limits.requests_per_connection));
+    debug!(%user, "a client is connected");
+    let end = loop {
+        let message = match link.next().await {
+            Ok(message) => message,
+            Err(end) => break end,
+        };
+        match client.receive(&message) {
+            Reception::Accepted => {}
+            Reception::Late => continue,
+            Reception::ProtocolError => {
+                link.outbox().close(Some(ErrorCode::UnexpectedMessage));
+                continue;
+            }
+        }
+        match message {
+            ToServer::Lookup(request) => {
+                look_up(&shared, &serving, &client, &lookups, request, user.clone());
+            }
+            ToServer::Login(_) => {
+                if let Some(event) = event(number, message) {
+                    shared.users.event(&user, event, Some(client.clone())).await;
+                }
+            }
+            ToServer::SetPreferences(_)
+            | ToServer::Logout(_)
+            | ToServer::Ping(_)
+            | ToServer::Pong(_)
+            | ToServer::Goodbye(_)
+            | ToServer::Error(_) => {
+                if let Some(event) = event(number, message) {
+                    shared.users.event(&user, event, None).await;
+                }
+            }
+        }
+    };
+    debug!(%user, ?end, "a client is gone");
+    shared.users.event(&user, Event::ConnectionEnded(number), None).await;
+    link.linger().await;
+}
+
+/// The message as the login machine takes it.
+fn event(connection: ConnectionNumber, message: ToServer) -> Option<Event> {
+    match message {
+        ToServer::Login(body) => {
+            Some(Event::LoginAsked(Client { connection, id: body.id, address: body.address }))
+        }
+        ToServer::SetPreferences(body) => Some(Event::PreferencesAsked {
+            connection,
+            id: body.id,
+            version: body.version,
+            messaging: body.messaging,
+        }),
+        ToServer::Logout(body) => Some(Event::LogoutAsked { connection, id: body.id }),
+        ToServer::Lookup(_)
+        | ToServer::Ping(_)
+        | ToServer::Pong(_)
+        | ToServer::Goodbye(_)
+        | ToServer::Error(_) => None,
+    }
+}
+
+/// Answers a lookup beside everything else: it may have to wait for other servers.
+fn look_up(
+    shared: &Arc<Shared>,
+    serving: &Serving,
+    client: &ClientHandle,
+    lookups: &Arc<Semaphore>,
+    request: Lookup,
+    asker: UserHandle,
+) {
+    let Lookup { id, user } = request;
+    let Ok(place) = Arc::clone(lookups).try_acquire_owned() else {
+        return client.send(&FromServer::refused(id, ErrorCode::LimitReached));
+    };
+    let (shared, client) = (Arc::clone(shared), client.clone());
+    serving.tracker.spawn(async move {
+        let found = lookup(&shared.requests, &shared.users, &user, &asker).await;
+        client.send(&match found {
+            Ok(address) => FromServer::Address(Address { id, address }),
+            Err(code) => FromServer::refused(id, code),
+        });
+        drop(place);
+    });
+}

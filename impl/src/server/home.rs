@@ -1,0 +1,146 @@
+//! The home copies of profiles: one task, which carries out what waits as one durable change.
+//!
+//! The machines decide ([`antiphon_spec::account::profile`]); here their states are loaded, and persisted before
+//! anybody is answered. Many waiting requests share one commit.
+
+use antiphon_spec::{
+    account::profile::{Action, Answer, Event, HomeProfile},
+    error_code::ErrorCode,
+    identity::{ObjectHandle, ServerName},
+    machine::Machine as _,
+    message::server_server::LoginEpoch,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::{
+    mutant::{Mutant, active},
+    net,
+    store::{HomeTransaction, ServerStore, StoreError},
+};
+
+/// Most requests that wait; who asks more often waits as well.
+const WAITING_MAX: usize = 1_024;
+
+/// Most requests that share a commit.
+const BATCH_MAX: usize = 64;
+
+/// Asks the home copies.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(mpsc::Sender<Command>);
+
+#[derive(Debug)]
+struct Command {
+    user: ObjectHandle,
+    event: Event,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// A login that is over at the server that held it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    pub(crate) user: ObjectHandle,
+    pub(crate) holder: ServerName,
+    pub(crate) epoch: LoginEpoch,
+}
+
+impl Home {
+    /// Starts the task. It ends with the last clone; `replaced` gets every login that was replaced.
+    pub(crate) fn start<R>(store: ServerStore, tracker: &TaskTracker, replaced: R) -> Self
+    where
+        R: Fn(Replacement) + Send + Sync + 'static,
+    {
+        let (commands, waiting) = mpsc::channel(WAITING_MAX);
+        tracker.spawn(run(store, waiting, replaced));
+        Self(commands)
+    }
+
+    /// Hands an event to a user's home copy and waits for the answer.
+    pub(crate) async fn ask(&self, user: ObjectHandle, event: Event) -> Answer {
+        let (sender, answer) = oneshot::channel();
+        let sent = self.0.send(Command { user, event, answer: sender }).await;
+        let answer = match sent {
+            Ok(()) => answer.await.ok(),
+            Err(_) => None,
+        };
+        answer.unwrap_or(Answer::Refused(ErrorCode::Internal))
+    }
+}
+
+async fn run<R>(store: ServerStore, mut waiting: mpsc::Receiver<Command>, replaced: R)
+where
+    R: Fn(Replacement) + Send + Sync,
+{
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let outcome = carry_out(&store, &batch).await;
+        let outcomes = outcome.unwrap_or_else(|error| {
+            error!(error = net::chain(&error), "profiles cannot be changed");
+            // Nothing was committed, so nothing may be told but this.
+            batch.iter().map(|_| (Answer::Refused(ErrorCode::Internal), None)).collect()
+        });
+        for (command, (answer, replacement)) in batch.drain(..).zip(outcomes) {
+            let _ = command.answer.send(answer);
+            if let Some(replacement) = replacement.filter(|_| !active(Mutant::ReplaceNotSent)) {
+                replaced(replacement);
+            }
+        }
+    }
+}
+
+type Outcome = (Answer, Option<Replacement>);
+
+async fn carry_out(store: &ServerStore, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+    let mut transaction = store.begin().await?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for command in batch {
+        outcomes.push(one(&mut transaction, command).await?);
+    }
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+async fn one(transaction: &mut HomeTransaction, command: &Command) -> Result<Outcome, StoreError> {
+    let Some(mut profile) = transaction.profile(command.user).await? else {
+        let answer = match command.event {
+            Event::CheckOut { .. } | Event::Store { .. } => Answer::Refused(ErrorCode::NoSuchUser),
+            // LOGIN-019: an epoch that never stood is over, too.
+            Event::CheckIn { .. } => Answer::CheckedIn,
+        };
+        return Ok((answer, None));
+    };
+    if active(Mutant::EpochRepeated) && matches!(command.event, Event::CheckOut { .. }) {
+        profile.epoch = LoginEpoch(profile.epoch.0.saturating_sub(1));
+    }
+    let event = bent(&profile, command.event.clone());
+    let (mut actions, mut answer, mut replacement) = (Vec::new(), None, None);
+    profile.handle(event, &(), &mut actions);
+    for action in actions {
+        match action {
+            Action::Persist(state) => transaction.persist(command.user, &state).await?,
+            Action::Answer(given) => answer = Some(given),
+            Action::Replace { holder, epoch } => {
+                replacement = Some(Replacement { user: command.user, holder, epoch });
+            }
+        }
+    }
+    Ok((answer.unwrap_or(Answer::Refused(ErrorCode::Internal)), replacement))
+}
+
+/// The event as it is; something else for the mutants.
+fn bent(profile: &HomeProfile, event: Event) -> Event {
+    match event {
+        Event::Store { by, epoch, version, messaging } => {
+            let version =
+                if active(Mutant::StoreVersionUnchecked) { profile.profile.version } else { version };
+            match &profile.holder {
+                Some(holder) if active(Mutant::StoreEpochUnchecked) => {
+                    Event::Store { by: holder.clone(), epoch: profile.epoch, version, messaging }
+                }
+                _ => Event::Store { by, epoch, version, messaging },
+            }
+        }
+        event @ (Event::CheckOut { .. } | Event::CheckIn { .. }) => event,
+    }
+}

@@ -1,0 +1,237 @@
+//! A server: accounts, logins, preferences and address lookup for users, and the home copies of their profiles.
+//!
+//! Connections are tasks; each login is a machine in one of a few tasks ([`users`]); home copies are machines in one
+//! task with the database behind it ([`home`]). What leaves the server goes through one connection to each peer.
+
+mod client;
+mod client_channel;
+mod home;
+mod location;
+mod lookup;
+mod peer_channel;
+mod peers;
+mod registrar;
+mod replace;
+mod requests;
+mod upkeep;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use antiphon_protocol::{
+    certificate::UserIssuer,
+    connection::{Accepted, Acceptor, Dialler},
+    tls::{Clock, Port, SystemClock},
+};
+use antiphon_spec::{
+    account::login::ConnectionNumber,
+    error_code::ErrorCode,
+    identity::{ContactAddress, Identity},
+    message::{
+        client_server::ToServer, location::ContactRecord, server_server::LoginEpoch,
+        server_server::ToPeerServer,
+    },
+};
+use tokio::{net::TcpStream, sync::mpsc};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use self::{
+    home::Home, location::Location, peers::Peers, registrar::Registrar, replace::Notices, requests::Requests,
+    upkeep::Upkeep, users::Users,
+};
+use crate::{
+    config::ServerConfig,
+    credentials,
+    net::{Listener, Serving},
+    start::StartError,
+    store::ServerStore,
+};
+
+/// Most notices of replaced logins that wait.
+const NOTICES_MAX: usize = 1_024;
+
+/// How long each part of going down may take.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server. Dropping it stops it without undoing its logins, as a crash would.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    registration_address: SocketAddr,
+    /// Connections of others.
+    serving: Serving,
+    /// What this server itself asks others, which goes on while logins are undone.
+    asking: Serving,
+    users: Users,
+    upkeep: Upkeep,
+    store: ServerStore,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    requests: Requests,
+    users: Users,
+    connections: AtomicU64,
+}
+
+impl Shared {
+    fn next_connection(&self) -> ConnectionNumber {
+        ConnectionNumber(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Server {
+    /// Opens the store and listens. The directory node need not be there yet.
+    ///
+    /// # Errors
+    /// A file of the configuration cannot be used, or an address cannot be listened on.
+    pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
+        let trust = credentials::load_trust(&config.root)?;
+        let credentials = credentials::load_credentials(&config.certificate, &config.key)?;
+        let issuer = load_issuer(&config)?;
+        let clock: Clock = Arc::new(SystemClock);
+        let bind = async |port, address| {
+            let acceptor = Acceptor::new(port, credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
+            let bound = Listener::bind(address, acceptor).await;
+            bound.map_err(|source| StartError::Listen { address, source })
+        };
+        let listener = bind(Port::Authenticated, config.listen_address).await?;
+        let registration = bind(Port::Registration, config.registration_address).await?;
+        let (address, registration_address) = (listener.address(), registration.address());
+        let advertised = match config.advertised_address {
+            Some(advertised) => advertised,
+            None if address.ip().is_unspecified() => return Err(StartError::NoAddress(address)),
+            None => ContactAddress(address),
+        };
+        let store = ServerStore::open(&config.database, &config.name).await?;
+        let boot = store.boot().await?;
+
+        let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
+        let dialler = Dialler::new(Some(credentials.clone()), Arc::clone(&trust), Arc::clone(&clock));
+        let location = Location::start(dialler.clone(), config.directory_node, asking.clone());
+        let peers = Peers::new(dialler, location.clone(), asking.clone());
+        let (notices, waiting) = mpsc::channel(NOTICES_MAX);
+        let home = Home::start(store.clone(), &asking.tracker, move |replacement| {
+            if notices.try_send(replacement).is_err() {
+                warn!("too many logins are replaced at once: a server is not told");
+            }
+        });
+        let name = config.name.clone();
+        let requests = Requests { name, address: advertised, home, peers, location: location.clone() };
+        let users = Users::start(&requests, &asking);
+        let (name, peers) = (config.name.clone(), requests.peers.clone());
+        let notices = Notices { waiting, name, users: users.clone(), peers };
+        asking.tracker.spawn(notices.run(asking.tracker.clone(), asking.shutdown.clone()));
+
+        let record =
+            ContactRecord { epoch: LoginEpoch(boot), server: config.name.clone(), address: advertised };
+        let upkeep = Upkeep::new(location.clone(), record);
+        asking.tracker.spawn(upkeep.clone().run(serving.shutdown.clone()));
+        let policy = config.registration;
+        let registrar = Registrar { issuer, store: store.clone(), location, policy, clock };
+        let shared = Shared { requests, users: users.clone(), connections: AtomicU64::new(0) };
+        listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
+        info!(name = %config.name, %address, registration = %registration_address, "the server listens");
+        Ok(Self { address, registration_address, serving, asking, users, upkeep, store })
+    }
+
+    /// Where users and servers connect, with the port that was bound.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where clients register, with the port that was bound.
+    #[must_use]
+    pub fn registration_address(&self) -> SocketAddr {
+        self.registration_address
+    }
+
+    /// Tells all peers, undoes all logins, deletes the server's records, and stops.
+    pub async fn shutdown(self) {
+        self.serving.shutdown.cancel();
+        wait(&self.serving.tracker, "connections").await;
+        self.users.finish(SHUTDOWN_PATIENCE).await;
+        self.upkeep.delete().await;
+        self.asking.shutdown.cancel();
+        wait(&self.asking.tracker, "requests").await;
+        self.store.close().await;
+        info!("the server has stopped");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.shutdown.cancel();
+        self.asking.shutdown.cancel();
+    }
+}
+
+async fn wait(tracker: &TaskTracker, what: &str) {
+    tracker.close();
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, tracker.wait()).await.is_err() {
+        warn!("some {what} did not end in time and are cut off");
+    }
+}
+
+fn load_issuer(config: &ServerConfig) -> Result<UserIssuer, StartError> {
+    let path = &config.user_ca_certificate;
+    let certificate = credentials::load_certificates(path)?.into_iter().next();
+    let certificate =
+        certificate.ok_or_else(|| credentials::CredentialError::contents(path, "no certificate"))?;
+    let key = credentials::load_key(&config.user_ca_key)?;
+    let issuer = UserIssuer::load(certificate, key).map_err(StartError::UserAuthority)?;
+    if *issuer.home() != config.name {
+        let (name, found) = (config.name.clone(), issuer.home().clone());
+        return Err(StartError::OtherUserAuthority { name, found });
+    }
+    Ok(issuer)
+}
+
+/// Serves both ports until the process goes down.
+fn listen(
+    serving: &Serving,
+    authenticated: Listener,
+    shared: Arc<Shared>,
+    registration: Listener,
+    registrar: Arc<Registrar>,
+) {
+    let connections = serving.clone();
+    serving.tracker.spawn(authenticated.serve(serving.clone(), move |accepted, is_full| {
+        serve(Arc::clone(&shared), connections.clone(), accepted, is_full)
+    }));
+    let connections = serving.clone();
+    serving.tracker.spawn(registration.serve(serving.clone(), move |accepted, _| {
+        Arc::clone(&registrar).serve(connections.clone(), accepted)
+    }));
+}
+
+/// Serves a connection of the authenticated port: a user's or a server's, each on the channel of its own.
+async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, is_full: bool) {
+    match accepted.peer().map(|peer| peer.identity().clone()) {
+        Some(Identity::User(_)) if is_full => {
+            debug!("a user has too many connections");
+            let _ = accepted.refuse::<ToServer>(ErrorCode::LimitReached).await;
+        }
+        Some(Identity::Server(_)) if is_full => {
+            debug!("a server has too many connections");
+            let _ = accepted.refuse::<ToPeerServer>(ErrorCode::LimitReached).await;
+        }
+        Some(Identity::User(user)) => client_channel::serve(shared, serving, accepted, user).await,
+        Some(Identity::Server(peer)) => peer_channel::serve(shared, serving, accepted, peer).await,
+        // The verifier takes nobody else on this port.
+        Some(Identity::DirectoryNode(_)) | None => {}
+    }
+}

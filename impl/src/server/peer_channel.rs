@@ -1,0 +1,88 @@
+//! The server-to-server channel at the accepting end: what other servers ask.
+
+use std::sync::Arc;
+
+use antiphon_protocol::connection::Accepted;
+use antiphon_spec::{
+    account::profile::{Answer, Event},
+    channel::receive_at_peer_server,
+    error_code::ErrorCode,
+    identity::{ObjectHandle, ServerName},
+    message::{
+        common::RequestId,
+        server_server::{CheckedIn, CheckedOut, FromPeerServer, ReplaceDone, Resolved, Stored, ToPeerServer},
+    },
+};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::{Shared, lookup::refusal, users::Listed};
+use crate::{
+    mutant::{Mutant, active},
+    net::{Link, Refuses as _, Serving, respond},
+};
+
+/// Serves one connection of another server.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    serving: Serving,
+    accepted: Accepted<TcpStream>,
+    peer: ServerName,
+) {
+    let Ok(connection) = accepted.greet::<ToPeerServer>().await else { return };
+    let limits = &serving.limits;
+    let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+    let answer = |request| {
+        let (shared, peer) = (&shared, &peer);
+        async move { answer(shared, peer, request).await }
+    };
+    let end = respond(link, receive_at_peer_server, limits.requests_per_connection, answer).await;
+    debug!(%peer, ?end, "a connection of a server has ended");
+}
+
+/// The answer to a request of `peer`; none to what is no request.
+async fn answer(shared: &Shared, peer: &ServerName, request: ToPeerServer) -> Option<FromPeerServer> {
+    let by = peer.clone();
+    match request {
+        ToPeerServer::CheckOut(body) => {
+            Some(ask_home(shared, body.id, body.user, Event::CheckOut { by }).await)
+        }
+        ToPeerServer::Store(body) => {
+            let (epoch, version, messaging) = (body.epoch, body.version, body.messaging);
+            let event = Event::Store { by, epoch, version, messaging };
+            Some(ask_home(shared, body.id, body.user, event).await)
+        }
+        ToPeerServer::CheckIn(body) => {
+            let event = Event::CheckIn { by, epoch: body.epoch };
+            Some(ask_home(shared, body.id, body.user, event).await)
+        }
+        ToPeerServer::Replace(body) => {
+            // LOGIN-022: a login is ended by the home server alone.
+            if body.user.home != *peer && !active(Mutant::ReplaceHomeUnchecked) {
+                return Some(FromPeerServer::refused(body.id, ErrorCode::Forbidden));
+            }
+            shared.users.replace(&body.user, body.epoch).await;
+            Some(FromPeerServer::ReplaceDone(ReplaceDone { id: body.id }))
+        }
+        ToPeerServer::Resolve(body) => Some(match shared.users.resolve(&body.user, &body.asker).await {
+            Listed::Address(address) => FromPeerServer::Resolved(Resolved { id: body.id, address }),
+            listed @ (Listed::Forbidden | Listed::Absent) => {
+                FromPeerServer::refused(body.id, refusal(listed))
+            }
+        }),
+        ToPeerServer::Ping(_) | ToPeerServer::Pong(_) | ToPeerServer::Goodbye(_) | ToPeerServer::Error(_) => {
+            None
+        }
+    }
+}
+
+async fn ask_home(shared: &Shared, id: RequestId, user: ObjectHandle, event: Event) -> FromPeerServer {
+    match shared.requests.home.ask(user, event).await {
+        Answer::CheckedOut { epoch, profile } => {
+            FromPeerServer::CheckedOut(CheckedOut { id, epoch, profile })
+        }
+        Answer::Stored(version) => FromPeerServer::Stored(Stored { id, version }),
+        Answer::CheckedIn => FromPeerServer::CheckedIn(CheckedIn { id }),
+        Answer::Refused(code) => FromPeerServer::refused(id, code),
+    }
+}

@@ -1,0 +1,126 @@
+//! The registration port (chapter *Registration*): accounts for keys whose possession is proved.
+
+use std::sync::Arc;
+
+use antiphon_protocol::{
+    certificate::{IssueError, Serial, UserIssuer, Validity},
+    connection::Accepted,
+    key::{KeyError, PublicKey},
+    signed,
+    tls::{Clock, now},
+};
+use antiphon_spec::{
+    channel::receive_at_registrar,
+    error_code::ErrorCode,
+    identity::{KeyHash, UserHandle},
+    limits::USER_CERTIFICATE_LIFETIME,
+    message::registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
+};
+use tokio::net::TcpStream;
+use tracing::{debug, error, info};
+
+use super::location::Location;
+use crate::{
+    config::RegistrationPolicy,
+    mutant::{Mutant, active},
+    net::{self, Link, Refuses as _, Serving, respond},
+    store::{Account, ServerStore, StoreError},
+};
+
+/// What makes accounts.
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    pub(crate) issuer: UserIssuer,
+    pub(crate) store: ServerStore,
+    pub(crate) location: Location,
+    pub(crate) policy: RegistrationPolicy,
+    pub(crate) clock: Clock,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+enum RegistrarError {
+    #[error("refused: {0}")]
+    Refused(ErrorCode),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Registrar {
+    pub(crate) async fn serve(self: Arc<Self>, serving: Serving, accepted: Accepted<TcpStream>) {
+        let Ok(connection) = accepted.greet::<ToRegistrar>().await else { return };
+        let limits = &serving.limits;
+        let link =
+            Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+        let answer = |request| {
+            let registrar = &self;
+            async move { registrar.answer(request).await }
+        };
+        let end = respond(link, receive_at_registrar, limits.requests_per_connection, answer).await;
+        debug!(?end, "a registration connection has ended");
+    }
+
+    async fn answer(&self, request: ToRegistrar) -> Option<FromRegistrar> {
+        let request = match request {
+            ToRegistrar::Register(request) => request,
+            ToRegistrar::Ping(_) | ToRegistrar::Pong(_) | ToRegistrar::Goodbye(_) | ToRegistrar::Error(_) => {
+                return None;
+            }
+        };
+        let id = request.id;
+        Some(match self.register(request).await {
+            Ok(registered) => FromRegistrar::Registered(registered),
+            Err(RegistrarError::Refused(code)) => FromRegistrar::refused(id, code),
+            Err(error @ (RegistrarError::Store(_) | RegistrarError::Issue(_) | RegistrarError::Key(_))) => {
+                error!(error = net::chain(&error), "a registration cannot be carried out");
+                FromRegistrar::refused(id, ErrorCode::Internal)
+            }
+        })
+    }
+
+    async fn register(&self, request: Register) -> Result<Registered, RegistrarError> {
+        let key = self.prove(&request).ok_or(RegistrarError::Refused(ErrorCode::ProofRefused))?;
+        let account = self.account(&key).await?;
+        let handle = UserHandle { id: account.user, home: self.issuer.home().clone() };
+        let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
+        let chain = self.issuer.issue(&handle, &key, validity, Serial::random()?)?;
+        let chain = chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec()));
+        Ok(Registered { id: request.id, chain: chain.collect(), handle })
+    }
+
+    /// The key of a request, if its possession is proved, to this server.
+    fn prove(&self, request: &Register) -> Option<PublicKey> {
+        let key = PublicKey::from_der(&request.key).ok()?;
+        if active(Mutant::PossessionUnchecked) {
+            return Some(key);
+        }
+        let Possession { key: proved, server } = signed::verify(&request.proof, &key).ok()?;
+        let is_ours = server == *self.issuer.home() || active(Mutant::PossessionServerUnchecked);
+        (proved == request.key && is_ours).then_some(key)
+    }
+
+    /// The account of a key: the one that it has, or a new one (`REG-007`).
+    async fn account(&self, key: &PublicKey) -> Result<Account, RegistrarError> {
+        let mut hash = key.key_hash();
+        if active(Mutant::RegistrationRepeated) {
+            // A key that was never seen before, each time.
+            hash = net::entropy().map_or(hash, KeyHash);
+        }
+        if let Some(account) = self.store.account(&hash).await? {
+            return Ok(account);
+        }
+        if self.policy == RegistrationPolicy::Closed {
+            return Err(RegistrarError::Refused(ErrorCode::RegistrationClosed));
+        }
+        let issued = self.location.issue().await;
+        let user = issued.map_err(|_| RegistrarError::Refused(ErrorCode::LocationUnreachable))?;
+        let account = self.store.create_account(&hash, user, now(&self.clock)).await?;
+        info!("a new account was made");
+        debug!(user = %account.user, "the new account");
+        Ok(account)
+    }
+}

@@ -1,0 +1,147 @@
+//! What a login machine asks for, carried out: at the home server, which may be this one, and at the location service.
+
+use antiphon_spec::{
+    account::{
+        login::{Action, Event},
+        profile,
+    },
+    error_code::ErrorCode,
+    identity::{ContactAddress, ServerName, UserHandle},
+    message::{
+        location::ContactRecord,
+        server_server::{CheckIn, CheckOut, FromPeerServer, LoginEpoch, Store, ToPeerServer},
+    },
+};
+
+use super::{home::Home, location::Location, peers::Peers};
+use crate::{
+    mutant::{Mutant, active},
+    net::AskError,
+};
+
+/// Everybody whom a login has to do with.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    pub(crate) name: ServerName,
+    pub(crate) address: ContactAddress,
+    pub(crate) home: Home,
+    pub(crate) peers: Peers,
+    pub(crate) location: Location,
+}
+
+impl Requests {
+    /// Carries a request out and says what came of it; nothing for an action that is no request.
+    pub(crate) async fn carry_out(&self, user: &UserHandle, action: Action) -> Option<Event> {
+        match action {
+            Action::CheckOut => Some(self.check_out(user).await),
+            Action::Store { epoch, version, messaging } => {
+                let by = self.name.clone();
+                let store = profile::Event::Store { by, epoch, version, messaging };
+                Some(match self.ask_home(user, store).await {
+                    profile::Answer::Stored(version) => Event::Stored(version),
+                    profile::Answer::Refused(_) if active(Mutant::StoreRefusalIgnored) => {
+                        Event::Stored(version)
+                    }
+                    answer @ (profile::Answer::CheckedOut { .. }
+                    | profile::Answer::CheckedIn
+                    | profile::Answer::Refused(_)) => Event::StoreFailed(refusal(&answer)),
+                })
+            }
+            Action::CheckIn(epoch) => {
+                let by = self.name.clone();
+                self.ask_home(user, profile::Event::CheckIn { by, epoch }).await;
+                Some(Event::CheckInEnded)
+            }
+            Action::Insert(epoch) => {
+                let inserted = self.location.insert(user.id, self.record(epoch)).await;
+                Some(match inserted {
+                    Ok(lease) => Event::Inserted(lease),
+                    // Whatever it says, the user cannot be found.
+                    Err(_) => Event::InsertFailed(ErrorCode::LocationUnreachable),
+                })
+            }
+            Action::Delete(epoch) => {
+                if !active(Mutant::RecordLeft) {
+                    // A record that stays ends with its lease.
+                    let _ = self.location.delete(user.id, self.record(epoch)).await;
+                }
+                Some(Event::DeleteEnded)
+            }
+            Action::Send { .. } | Action::Close(_) | Action::ArmRenewal(_) | Action::DisarmRenewal => None,
+        }
+    }
+
+    async fn check_out(&self, user: &UserHandle) -> Event {
+        let by = self.name.clone();
+        match self.ask_home(user, profile::Event::CheckOut { by }).await {
+            profile::Answer::CheckedOut { epoch, profile } => Event::CheckedOut { epoch, profile },
+            answer @ (profile::Answer::Stored(_)
+            | profile::Answer::CheckedIn
+            | profile::Answer::Refused(_)) => Event::CheckOutFailed(refusal(&answer)),
+        }
+    }
+
+    fn record(&self, epoch: LoginEpoch) -> ContactRecord {
+        ContactRecord { epoch, server: self.name.clone(), address: self.address }
+    }
+
+    /// Asks the user's home server: this one at once, another one over its channel.
+    async fn ask_home(&self, user: &UserHandle, event: profile::Event) -> profile::Answer {
+        if user.home == self.name {
+            return self.home.ask(user.id, event).await;
+        }
+        match self.ask_peer(user, event).await {
+            Ok(answer) => answer,
+            Err(AskError::Refused(code)) => profile::Answer::Refused(code),
+            Err(AskError::Unreachable | AskError::Lost | AskError::Busy) => {
+                profile::Answer::Refused(ErrorCode::HomeUnreachable)
+            }
+        }
+    }
+
+    async fn ask_peer(
+        &self,
+        handle: &UserHandle,
+        event: profile::Event,
+    ) -> Result<profile::Answer, AskError> {
+        let (peer, user) = (self.peers.to(&handle.home)?, handle.id);
+        let answer = match event {
+            profile::Event::CheckOut { .. } => {
+                peer.ask_again(move |id| ToPeerServer::CheckOut(CheckOut { id, user })).await?
+            }
+            // Not asked again: a change that was carried out would be refused as one of an old version.
+            profile::Event::Store { epoch, version, messaging, .. } => {
+                let store = move |id| ToPeerServer::Store(Store { id, user, epoch, version, messaging });
+                peer.ask(store).await?
+            }
+            profile::Event::CheckIn { epoch, .. } => {
+                peer.ask_again(move |id| ToPeerServer::CheckIn(CheckIn { id, user, epoch })).await?
+            }
+        };
+        match answer {
+            FromPeerServer::CheckedOut(body) => {
+                Ok(profile::Answer::CheckedOut { epoch: body.epoch, profile: body.profile })
+            }
+            FromPeerServer::Stored(body) => Ok(profile::Answer::Stored(body.version)),
+            FromPeerServer::CheckedIn(_) => Ok(profile::Answer::CheckedIn),
+            FromPeerServer::Greeting(_)
+            | FromPeerServer::ReplaceDone(_)
+            | FromPeerServer::Resolved(_)
+            | FromPeerServer::Refused(_)
+            | FromPeerServer::Ping(_)
+            | FromPeerServer::Pong(_)
+            | FromPeerServer::Goodbye(_)
+            | FromPeerServer::Error(_) => Err(AskError::Lost),
+        }
+    }
+}
+
+/// The code of an answer that does not grant what was asked.
+fn refusal(answer: &profile::Answer) -> ErrorCode {
+    match answer {
+        profile::Answer::Refused(code) => *code,
+        profile::Answer::CheckedOut { .. } | profile::Answer::Stored(_) | profile::Answer::CheckedIn => {
+            ErrorCode::Internal
+        }
+    }
+}

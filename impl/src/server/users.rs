@@ -1,0 +1,275 @@
+//! The list of users: the login machines, spread over a few tasks by user ID.
+//!
+//! One task owns the machines of its share and nobody else touches them, so no lock is held anywhere. A task never waits
+//! for another server: what a machine asks for runs beside it and comes back as the machine's next event.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use antiphon_spec::{
+    account::login::{Action, ConnectionNumber, Event, Login},
+    error_code::ErrorCode,
+    identity::{ContactAddress, UserHandle},
+    machine::Machine as _,
+    message::{client_server::FromServer, server_server::LoginEpoch},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::AbortHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
+
+use super::{client::ClientHandle, requests::Requests};
+use crate::{
+    mutant::{Mutant, active},
+    net::Serving,
+};
+
+/// Tasks: more than a small machine has cores, so that one busy share does not hold up the others.
+const SHARES: usize = 8;
+
+/// Most events that wait at one task; who has more waits with them.
+const WAITING_MAX: usize = 1_024;
+
+/// The list of users.
+#[derive(Clone, Debug)]
+pub(crate) struct Users(Arc<[mpsc::Sender<Command>]>);
+
+#[derive(Debug)]
+enum Command {
+    /// An event for a machine, with the client that it is about if that is new.
+    Event(UserHandle, Event, Option<ClientHandle>),
+    /// The home server says that a login is over; answered when the machine knows.
+    Replace(UserHandle, LoginEpoch, oneshot::Sender<()>),
+    /// Who asks for whom.
+    Resolve(UserHandle, UserHandle, oneshot::Sender<Listed>),
+    /// End when every login is undone.
+    Finish(oneshot::Sender<()>),
+}
+
+/// What the list says about a user, to somebody who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// The user is logged in here and lets the asker know where.
+    Address(ContactAddress),
+    /// The user is logged in here and does not let the asker know.
+    Forbidden,
+    /// The user is not logged in here.
+    Absent,
+}
+
+impl Users {
+    pub(crate) fn start(requests: &Requests, serving: &Serving) -> Self {
+        let share = |_| {
+            let (sender, waiting) = mpsc::channel(WAITING_MAX);
+            let share = Share {
+                requests: requests.clone(),
+                tracker: serving.tracker.clone(),
+                shutdown: serving.shutdown.clone(),
+                sender: sender.clone(),
+                machines: HashMap::new(),
+                clients: HashMap::new(),
+                finished: None,
+            };
+            serving.tracker.spawn(share.run(waiting));
+            sender
+        };
+        Self((0..SHARES).map(share).collect())
+    }
+
+    /// Tells a user's machine what happened; `client` comes with the first event of a connection.
+    pub(crate) async fn event(&self, user: &UserHandle, event: Event, client: Option<ClientHandle>) {
+        self.tell(user, Command::Event(user.clone(), event, client)).await;
+    }
+
+    /// Ends a login and all before it, and returns when that is done.
+    pub(crate) async fn replace(&self, user: &UserHandle, epoch: LoginEpoch) {
+        let (sender, done) = oneshot::channel();
+        self.tell(user, Command::Replace(user.clone(), epoch, sender)).await;
+        let _ = done.await;
+    }
+
+    /// What the list says about `user` to `asker`.
+    pub(crate) async fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed {
+        let (sender, answer) = oneshot::channel();
+        self.tell(user, Command::Resolve(user.clone(), asker.clone(), sender)).await;
+        answer.await.unwrap_or(Listed::Absent)
+    }
+
+    /// Waits until every login is undone, for at most `patience`; the connections have to be gone before.
+    pub(crate) async fn finish(&self, patience: Duration) {
+        let all = async {
+            for share in self.0.iter() {
+                let (sender, done) = oneshot::channel();
+                if share.send(Command::Finish(sender)).await.is_ok() {
+                    let _ = done.await;
+                }
+            }
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            warn!("some logins could not be undone in time and end with their leases");
+        }
+    }
+
+    async fn tell(&self, user: &UserHandle, command: Command) {
+        // The user ID is random, so one byte spreads well enough.
+        let [first, ..] = user.id.0;
+        if let Some(share) = self.0.get(usize::from(first) % SHARES) {
+            // The task ends with the process only.
+            let _ = share.send(command).await;
+        }
+    }
+}
+
+/// What one task owns.
+struct Share {
+    requests: Requests,
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+    sender: mpsc::Sender<Command>,
+    machines: HashMap<UserHandle, Machine>,
+    clients: HashMap<ConnectionNumber, ClientHandle>,
+    finished: Option<oneshot::Sender<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Machine {
+    login: Login,
+    renewal: Option<AbortHandle>,
+}
+
+impl Share {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Command>) {
+        loop {
+            let command = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => break,
+                command = waiting.recv() => command,
+            };
+            let Some(command) = command else { break };
+            match command {
+                Command::Event(user, event, client) => self.event(user, event, client),
+                Command::Replace(user, epoch, done) => {
+                    if !active(Mutant::ReplaceIgnored) {
+                        self.event(user, Event::ReplacedAtHome(epoch), None);
+                    }
+                    let _ = done.send(());
+                }
+                Command::Resolve(user, asker, answer) => {
+                    let _ = answer.send(self.resolve(&user, &asker));
+                }
+                Command::Finish(done) => self.finished = Some(done),
+            }
+            if self.finished.is_some() && self.machines.is_empty() {
+                break;
+            }
+        }
+        if let Some(done) = self.finished {
+            let _ = done.send(());
+        }
+    }
+
+    fn event(&mut self, user: UserHandle, event: Event, client: Option<ClientHandle>) {
+        if let Some(client) = client {
+            self.clients.insert(client.number, client);
+        }
+        let ended = if let Event::ConnectionEnded(number) = &event { Some(*number) } else { None };
+        let machine = match self.machines.entry(user.clone()) {
+            Entry::Occupied(occupied) => occupied.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(Machine::default()),
+        };
+        let mut actions = Vec::new();
+        machine.login.handle(event, &(), &mut actions);
+        for action in actions {
+            self.carry_out(&user, action);
+        }
+        if let Some(number) = ended {
+            self.clients.remove(&number);
+        }
+        if self.machines.get(&user).is_some_and(|machine| machine.login.is_over()) {
+            self.machines.remove(&user);
+        }
+    }
+
+    fn carry_out(&mut self, user: &UserHandle, action: Action) {
+        match action {
+            Action::Send { connection, message } => {
+                let kept = active(Mutant::SecondLoginKept) && matches!(message, FromServer::Replaced(_));
+                if let Some(client) = self.clients.get(&connection).filter(|_| !kept) {
+                    client.send(&message);
+                }
+            }
+            Action::Close(connection) => {
+                if let Some(client) =
+                    self.clients.get(&connection).filter(|_| !active(Mutant::SecondLoginKept))
+                {
+                    client.close();
+                }
+            }
+            Action::ArmRenewal(after) => {
+                let (sender, to) = (self.sender.clone(), user.clone());
+                let task = self.tracker.spawn(async move {
+                    tokio::time::sleep(after).await;
+                    let _ = sender.send(Command::Event(to, Event::RenewalDue, None)).await;
+                });
+                self.rearm(user, Some(task.abort_handle()));
+            }
+            Action::DisarmRenewal => self.rearm(user, None),
+            Action::CheckOut
+            | Action::Store { .. }
+            | Action::CheckIn(_)
+            | Action::Insert(_)
+            | Action::Delete(_) => {
+                let (requests, sender, user) = (self.requests.clone(), self.sender.clone(), user.clone());
+                self.tracker.spawn(async move {
+                    if let Some(event) = requests.carry_out(&user, action).await {
+                        if let Some(code) = failure(&event) {
+                            debug!(%user, %code, "a step of a login failed");
+                        }
+                        let _ = sender.send(Command::Event(user, event, None)).await;
+                    }
+                });
+            }
+        }
+    }
+
+    fn rearm(&mut self, user: &UserHandle, renewal: Option<AbortHandle>) {
+        let machine = self.machines.get_mut(user);
+        if let Some(before) = machine.and_then(|machine| std::mem::replace(&mut machine.renewal, renewal)) {
+            before.abort();
+        }
+    }
+
+    fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed {
+        let Some(Machine { login, .. }) = self.machines.get(user) else { return Listed::Absent };
+        let address =
+            if active(Mutant::PreferencesUnjudged) { login.address() } else { login.resolve(asker) };
+        match (address, login.address()) {
+            (Some(address), _) => Listed::Address(address),
+            (None, Some(_)) => Listed::Forbidden,
+            (None, None) => Listed::Absent,
+        }
+    }
+}
+
+/// The code of a failed step.
+fn failure(event: &Event) -> Option<ErrorCode> {
+    match event {
+        Event::CheckOutFailed(code) | Event::StoreFailed(code) | Event::InsertFailed(code) => Some(*code),
+        Event::LoginAsked(_)
+        | Event::LogoutAsked { .. }
+        | Event::PreferencesAsked { .. }
+        | Event::ConnectionEnded(_)
+        | Event::ReplacedAtHome(_)
+        | Event::CheckedOut { .. }
+        | Event::Stored(_)
+        | Event::Inserted(_)
+        | Event::DeleteEnded
+        | Event::CheckInEnded
+        | Event::RenewalDue => None,
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a server or directory node does not start, and what to do about it.
+
+use std::net::SocketAddr;
+
+use antiphon_protocol::certificate::IssueError;
+use antiphon_spec::identity::ServerName;
+
+use crate::{credentials::CredentialError, net::NoEntropy, store::StoreError};
+
+/// Why a process did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A key or certificate cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// The database cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>, Option<&'static str>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Others cannot dial an address that stands for all of a machine's.
+    #[error("{0} is no address to give to others")]
+    NoAddress(SocketAddr),
+    /// The authority for users is not this server's.
+    #[error("the user CA is the one of {found}, not of {name}")]
+    OtherUserAuthority {
+        /// The server that is to start.
+        name: ServerName,
+        /// Whose authority it is.
+        found: ServerName,
+    },
+    /// The authority for users cannot be used.
+    #[error("the user CA cannot be used")]
+    UserAuthority(#[source] IssueError),
+    /// The system has no entropy to give.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+}
+
+impl StartError {
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn fix(&self) -> Option<&'static str> {
+        match self {
+            Self::Credentials(error) => Some(error.fix()),
+            Self::Store(_, fix) => *fix,
+            Self::Listen { .. } => {
+                Some("choose an address of this machine and a port that is free; 0 takes any")
+            }
+            Self::NoAddress(_) => Some("set `advertised-address` to the address at which others reach it"),
+            Self::OtherUserAuthority { .. } | Self::UserAuthority(_) => Some(
+                "set `user-ca-certificate` and `user-ca-key` to the files that `antiphon authority issue-server` \
+                 wrote for this server",
+            ),
+            Self::Entropy(_) => None,
+        }
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        let fix = error.fix();
+        Self::Store(Box::new(error), fix)
+    }
+}
