@@ -215,3 +215,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

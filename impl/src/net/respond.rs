@@ -19,7 +19,7 @@ use antiphon_spec::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::{Semaphore, SemaphorePermit, mpsc},
 };
 
 use super::{Asks, Link, LinkEnd, Outbox};
@@ -56,14 +56,16 @@ where
     R: FnMut(M) -> F,
     F: Future<Output = Option<<M as DiallerMessage>::Answer>>,
 {
-    // The request that is being carried out is open as well, and stands in no queue.
-    let (queue, mut waiting) = mpsc::channel::<M>(requests_max.saturating_sub(1).max(1));
+    // A request is open until it is answered, so it holds a place longer than it stands in the queue.
+    let places = Semaphore::new(requests_max);
+    let (queue, mut waiting) = mpsc::unbounded_channel();
     let outbox = link.outbox().clone();
     let carry_out = async {
-        while let Some(request) = waiting.recv().await {
+        while let Some((request, place)) = waiting.recv().await {
             if let Some(answer) = answer(request).await {
                 outbox.send(&answer);
             }
+            drop(place);
         }
     };
     let receive = async {
@@ -75,7 +77,7 @@ where
                 Ok(message) => match table(Phase::Greeted, &message) {
                     Reception::ProtocolError => link.outbox().close(Some(ErrorCode::UnexpectedMessage)),
                     Reception::Late => {}
-                    Reception::Accepted => accept(message, &queue, link.outbox()),
+                    Reception::Accepted => accept(message, &places, &queue, link.outbox()),
                 },
             }
         }
@@ -86,13 +88,20 @@ where
 }
 
 /// Puts a request behind those that wait, or refuses it.
-fn accept<M>(message: M, queue: &mpsc::Sender<M>, outbox: &Outbox<<M as DiallerMessage>::Answer>)
-where
+fn accept<'a, M>(
+    message: M,
+    places: &'a Semaphore,
+    queue: &mpsc::UnboundedSender<(M, SemaphorePermit<'a>)>,
+    outbox: &Outbox<<M as DiallerMessage>::Answer>,
+) where
     M: Asks,
     <M as DiallerMessage>::Answer: Refuses,
 {
-    match (message.question(), queue.try_reserve()) {
-        (Some(_), Ok(place)) => place.send(message),
+    match (message.question(), places.try_acquire()) {
+        (Some(_), Ok(place)) => {
+            // Its other end lives as long as this one.
+            let _ = queue.send((message, place));
+        }
         (Some((id, _)), Err(_)) => {
             outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
         }

@@ -17,7 +17,7 @@ mod upkeep;
 mod users;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     net::SocketAddr,
@@ -138,11 +138,13 @@ impl Server {
         let record =
             ContactRecord { epoch: LoginEpoch(boot), server: config.name.clone(), address: advertised };
         let upkeep = Upkeep::new(location.clone(), record);
-        asking.tracker.spawn(upkeep.clone().run(serving.shutdown.clone()));
         let policy = config.registration;
         let registrar = Registrar { issuer, store: store.clone(), location, policy, clock };
         let shared = Shared { requests, users: users.clone(), connections: AtomicU64::new(0) };
         listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
+        // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
+        let first = upkeep.insert().await;
+        asking.tracker.spawn(upkeep.clone().run(first, serving.shutdown.clone()));
         info!(name = %config.name, %address, registration = %registration_address, "the server listens");
         Ok(Self { address, registration_address, serving, asking, users, upkeep, store })
     }

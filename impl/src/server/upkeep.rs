@@ -28,40 +28,40 @@ impl Upkeep {
         Self { location, record }
     }
 
-    /// Keeps the records until the process goes down.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    /// Keeps the records until the process goes down; `first` is what came of the first attempt.
+    pub(crate) async fn run(self, first: Result<Duration, AskError>, shutdown: CancellationToken) {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = self.keep() => {}
+            () = self.keep(first) => {}
         }
     }
 
-    async fn keep(&self) {
+    async fn keep(&self, first: Result<Duration, AskError>) {
         let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
-        let mut is_known = false;
+        let mut attempt = first;
         loop {
-            match self.insert().await {
+            match attempt {
                 Ok(lease) => {
                     backoff.succeeded();
-                    if !is_known {
-                        info!("the location service knows this server");
-                    }
-                    is_known = true;
                     tokio::time::sleep(lease / 2).await;
+                    attempt = self.insert().await;
+                    continue;
                 }
                 Err(error) => {
-                    if is_known {
-                        warn!(%error, "this server's records cannot be renewed; trying again");
-                    }
-                    is_known = false;
-                    pause(&mut backoff).await;
+                    warn!(%error, "the location service does not know this server; trying again");
                 }
             }
+            while attempt.is_err() {
+                pause(&mut backoff).await;
+                attempt = self.insert().await;
+            }
+            info!("the location service knows this server");
         }
     }
 
-    async fn insert(&self) -> Result<Duration, AskError> {
+    /// Inserts or renews the records; returns the shorter lease.
+    pub(crate) async fn insert(&self) -> Result<Duration, AskError> {
         let mut least = Duration::MAX;
         for handle in self.handles() {
             least = least.min(self.location.insert(handle, self.record.clone()).await?);
