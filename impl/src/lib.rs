@@ -5,10 +5,11 @@
 //! last. It decides nothing about the protocol by itself: what a message does is the machines' business, what a
 //! certificate proves is the protocol crate's.
 //!
-//! Start with [`server::Server`] and [`directory::DirectoryNode`].
+//! Start with [`server::Server`], [`directory::DirectoryNode`] and [`client::Client`].
 
 pub mod authority;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod directory;

@@ -51,6 +51,8 @@ enum Command {
     DirectoryNode(run::DirectoryNodeArguments),
     /// Run a server.
     Server(run::ServerArguments),
+    /// Chat, or let another program chat.
+    Client(crate::client::cli::Arguments),
 }
 
 /// Runs the program with the arguments of this process.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
                 Command::Authority(arguments) => arguments.run(),
                 Command::DirectoryNode(arguments) => arguments.run().await,
                 Command::Server(arguments) => arguments.run().await,
+                Command::Client(arguments) => arguments.run().await,
             }
         })
     });

@@ -1,0 +1,155 @@
+//! `antiphon client`: what its flags mean, and how it runs.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use antiphon_protocol::certificate;
+use antiphon_spec::identity::ContactAddress;
+use rustls::pki_types::CertificateDer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Client, Command, ServerAddress, Settings, StartError, input, json, line};
+use crate::cli::Failure;
+
+/// Chats, or lets another program chat.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// The identity folder; it is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub identity: PathBuf,
+    /// The root certificate to trust; the identity folder keeps it.
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// Where to log in: the server's name and its authenticated port; the identity folder keeps it.
+    #[arg(long, value_name = "NAME=HOST:PORT")]
+    pub server: Option<ServerAddress>,
+    /// Where to register: the home server's registration port; the identity folder keeps it.
+    ///
+    /// Without a name before the address, the server of --server is meant.
+    #[arg(long, value_name = "[NAME=]HOST:PORT")]
+    pub registration: Option<String>,
+    /// Where to accept links from other clients; port 0 lets the system choose.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// The address to give to other clients, if it is not the one that is listened on.
+    #[arg(long, value_name = "IP:PORT")]
+    pub advertise: Option<ContactAddress>,
+    /// Read commands and write events as JSON lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why the program cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The root's file cannot be read.
+    #[error("--root {}: {source}", .path.display())]
+    RootFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The root's file holds no certificate.
+    #[error("--root {}: {source}", .path.display())]
+    RootPem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: certificate::NotPem,
+    },
+    /// The registration port has no server.
+    #[error("--registration {0}: name the server too: NAME=HOST:PORT")]
+    RegistrationName(String),
+    /// The registration port is none.
+    #[error("--registration: {0}")]
+    Registration(#[from] super::InvalidServerAddress),
+    /// The client cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The output was closed.
+    #[error("the output cannot be written: {0}")]
+    Output(std::io::Error),
+}
+
+impl Arguments {
+    /// The settings that the flags stand for.
+    ///
+    /// # Errors
+    /// A flag is wrong; the error names it.
+    pub fn settings(&self) -> Result<Settings, RunError> {
+        let root = self.root.as_ref().map(read_root).transpose()?;
+        let registration = match (&self.registration, &self.server) {
+            (None, _) => None,
+            (Some(text), _) if text.contains('=') => Some(text.parse()?),
+            (Some(text), Some(server)) => Some(format!("{}={text}", server.name).parse()?),
+            (Some(text), None) => return Err(RunError::RegistrationName(text.clone())),
+        };
+        Ok(Settings {
+            root,
+            server: self.server.clone(),
+            registration,
+            listen: self.listen,
+            advertise: self.advertise,
+            ..Settings::new(&self.identity)
+        })
+    }
+}
+
+fn read_root(path: &PathBuf) -> Result<CertificateDer<'static>, RunError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| RunError::RootFile { path: path.clone(), source })?;
+    let pem = |source| RunError::RootPem { path: path.clone(), source };
+    let certificates = certificate::from_pem(&text).map_err(pem)?;
+    certificates.into_iter().next().ok_or(certificate::NotPem).map_err(pem)
+}
+
+/// What to do about it.
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::RootFile { .. } | RunError::RootPem { .. } => {
+            Failure::usage(error).fix("name the PEM file of the root that your servers are vouched for by")
+        }
+        RunError::RegistrationName(_) | RunError::Registration(_) => {
+            Failure::usage(error).fix("write --registration NAME=HOST:PORT")
+        }
+        RunError::Start(_) | RunError::Output(_) => Failure::new(error),
+    }
+}
+
+impl Arguments {
+    /// Runs the client on the terminal until it ends.
+    ///
+    /// # Errors
+    /// A flag is wrong, the client cannot start, or its output was closed.
+    pub async fn run(self) -> Result<(), Failure> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let client = Client::start(self.settings().map_err(failure)?).await;
+        let client = client.map_err(|error| failure(error.into()))?;
+        let commands = client.commands();
+        // The first signal ends the client politely, a second one at once.
+        let asked_twice = async move {
+            for _ in 0..2 {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                // A client that has ended needs no asking.
+                drop(commands.try_send(Command::Quit {}.into()));
+            }
+        };
+        let lines = input::standard_input();
+        let talk = async {
+            if self.json {
+                json::run(client, lines, tokio::io::stdout()).await
+            } else {
+                line::run(client, lines, tokio::io::stdout()).await
+            }
+        };
+        tokio::select! {
+            talked = talk => talked.map_err(|error| failure(RunError::Output(error))),
+            () = asked_twice => Err(Failure::new("interrupted")),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a user, or the program that acts for one, can ask of the client. The JSON form is told in [`super::json`].
+
+use std::{fmt, str::FromStr};
+
+use antiphon_spec::{identity::UserHandle, policy::Verdict, session::SessionId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A session as users and programs name it: its ID in 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionName(pub SessionId);
+
+/// A text is not a session's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session is named by 64 lower-case hexadecimal digits")]
+pub struct InvalidSessionName;
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for SessionName {
+    type Err = InvalidSessionName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 {
+            return Err(InvalidSessionName);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            for &digit in pair {
+                let value = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    _ => return Err(InvalidSessionName),
+                };
+                *byte = *byte << 4 | value;
+            }
+        }
+        Ok(Self(SessionId(bytes)))
+    }
+}
+
+impl Serialize for SessionName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A command. Each gets exactly one answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Gets an account for the key in the identity folder, or a fresh certificate for the account that it has.
+    Register {},
+    /// Logs in at the local server.
+    Login {},
+    /// Replaces the messaging preferences.
+    SetPreferences {
+        /// Who may invite, in any order.
+        allow: Vec<UserHandle>,
+        /// Who may not, in any order.
+        deny: Vec<UserHandle>,
+        /// Everybody else.
+        default: Verdict,
+    },
+    /// Asks for the address of another user's client.
+    Lookup {
+        /// Whose.
+        handle: UserHandle,
+    },
+    /// Begins a session with the user alone.
+    Create {},
+    /// Invites somebody.
+    Invite {
+        /// Into which session.
+        session: SessionName,
+        /// Whom.
+        handle: UserHandle,
+    },
+    /// Accepts an invitation.
+    Accept {
+        /// The session of the invitation.
+        session: SessionName,
+    },
+    /// Refuses an invitation.
+    Reject {
+        /// The session of the invitation.
+        session: SessionName,
+    },
+    /// Says something in a session.
+    Send {
+        /// Where.
+        session: SessionName,
+        /// What, as plain text.
+        text: String,
+    },
+    /// Leaves a session, or gives up joining it.
+    Leave {
+        /// Which.
+        session: SessionName,
+    },
+    /// Asks who is in a session.
+    Members {
+        /// Which.
+        session: SessionName,
+    },
+    /// Logs out. Sessions go on.
+    Logout {},
+    /// Leaves all sessions, logs out and ends the client.
+    Quit {},
+}
+
+impl Command {
+    /// The name under which the command is asked for and refused.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Register {} => "register",
+            Self::Login {} => "login",
+            Self::SetPreferences { .. } => "set-preferences",
+            Self::Lookup { .. } => "lookup",
+            Self::Create {} => "create",
+            Self::Invite { .. } => "invite",
+            Self::Accept { .. } => "accept",
+            Self::Reject { .. } => "reject",
+            Self::Send { .. } => "send",
+            Self::Leave { .. } => "leave",
+            Self::Members { .. } => "members",
+            Self::Logout {} => "logout",
+            Self::Quit {} => "quit",
+        }
+    }
+}
+
+/// A command, and the number that comes back with its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Chosen by whoever asks.
+    pub id: Option<u64>,
+    /// What is asked for.
+    pub command: Command,
+}
+
+impl From<Command> for Request {
+    fn from(command: Command) -> Self {
+        Self { id: None, command }
+    }
+}

@@ -1,0 +1,159 @@
+//! Commands: each gets its one answer, at once or when somebody else has answered.
+
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::UserHandle,
+    message::client_client::Content,
+    policy::{HandleSet, Preferences, Verdict},
+    session::Event,
+};
+use tokio::time::Instant;
+
+use super::{
+    Deadline, Engine,
+    account::{Login, Purpose, RegistrationCause},
+};
+use crate::client::{
+    command::{Command, Request, SessionName},
+    event::{ClientEvent, EpochView, Output, Refusal},
+    server_link::Ask,
+    settings::{QUIT_DEADLINE, SESSIONS_MAX},
+};
+
+impl Engine {
+    pub(super) fn command(&mut self, request: Request) {
+        let Request { id, command } = request;
+        let name = command.name();
+        if self.quitting.is_some() {
+            return self.refuse_command(id, name, Refusal::Quitting);
+        }
+        match command {
+            Command::Register {} => self.register(RegistrationCause::Command(id)),
+            Command::Login {} => self.log_in(Some(id)),
+            Command::SetPreferences { allow, deny, default } => match preferences(allow, deny, default) {
+                Some(preferences) => self.set_preferences(id, preferences),
+                None => self.refuse_command(id, name, ErrorCode::LimitReached),
+            },
+            Command::Lookup { handle } => {
+                let purpose = Purpose::Lookup { id, handle: handle.clone() };
+                if let Err(code) = self.ask_server(Ask::Lookup(handle), purpose) {
+                    self.refuse_command(id, name, code);
+                }
+            }
+            Command::Create {} => self.create(id),
+            Command::Invite { session, handle } => {
+                self.in_session(id, name, session, Event::Invite { invitee: handle });
+            }
+            Command::Accept { session } => self.in_session(id, name, session, Event::Accept),
+            Command::Reject { session } => self.in_session(id, name, session, Event::Refuse),
+            Command::Send { session, text } => {
+                let content = Content(text.into_bytes().into());
+                self.in_session(id, name, session, Event::Say { media_type: "text/plain".into(), content });
+            }
+            Command::Leave { session } => self.in_session(id, name, session, Event::Leave),
+            Command::Members { session } => self.members(id, session),
+            Command::Logout {} => self.log_out(Some(id)),
+            Command::Quit {} => self.quit(id),
+        }
+    }
+
+    fn create(&mut self, id: Option<u64>) {
+        if self.me.is_none() {
+            return self.refuse_command(id, "create", Refusal::NotRegistered);
+        }
+        if self.sessions.len() >= SESSIONS_MAX {
+            return self.refuse_command(id, "create", ErrorCode::LimitReached);
+        }
+        let Some(session) = self.create_session() else {
+            return self.refuse_command(id, "create", ErrorCode::Internal);
+        };
+        let first = self.sessions.get(&session).and_then(|created| created.machine.epoch()).cloned();
+        self.answer(id, ClientEvent::Created { session: SessionName(session) });
+        if let Some(epoch) = first {
+            self.tell(ClientEvent::epoch(&epoch));
+        }
+    }
+
+    /// Hands what the user wants to a session. The answer stands before the events that follow from it.
+    fn in_session(&mut self, id: Option<u64>, command: &'static str, session: SessionName, event: Event) {
+        if self.sessions.get(&session.0).is_none_or(|conversation| conversation.over) {
+            return self.refuse_command(id, command, ErrorCode::NoSuchSession);
+        }
+        let before = self.outputs.len();
+        self.in_command = true;
+        self.step(session.0, event);
+        self.in_command = false;
+        let event = match self.refusal.take() {
+            None => ClientEvent::Taken { command, session },
+            Some(code) => {
+                let code = Refusal::Protocol(code);
+                let detail = code.detail().to_owned();
+                ClientEvent::Refused { command: command.to_owned(), code, detail }
+            }
+        };
+        self.outputs.insert(before.min(self.outputs.len()), Output { id, event });
+    }
+
+    fn members(&mut self, id: Option<u64>, session: SessionName) {
+        let epoch = self.sessions.get(&session.0).and_then(|conversation| conversation.machine.epoch());
+        match epoch.map(|epoch| EpochView::of(epoch)) {
+            Some(view) => self.answer(id, ClientEvent::Members { view }),
+            None => self.refuse_command(id, "members", ErrorCode::NoSuchSession),
+        }
+    }
+
+    // --- the end ---
+
+    /// Leaves all sessions; the rest follows when they have let the user go.
+    pub(super) fn quit(&mut self, id: Option<u64>) {
+        if self.quitting.is_some() {
+            return;
+        }
+        self.quitting = Some(id);
+        self.timers.arm(Deadline::Quit, Instant::now() + QUIT_DEADLINE);
+        let open: Vec<_> = self.sessions.keys().copied().collect();
+        for session in open {
+            self.step(session, Event::Leave);
+        }
+    }
+
+    /// The next step of `quit`: sessions first, then the login, then the end.
+    pub(super) fn advance_quit(&mut self) {
+        if self.quitting.is_none() || self.finished || !self.sessions.is_empty() {
+            return;
+        }
+        match &self.login {
+            Login::Out => self.finish(),
+            Login::Asked { .. } | Login::Lost => self.log_out(None),
+            Login::In { .. } => {
+                let asked = self.pending.values().any(|purpose| matches!(purpose, Purpose::Logout { .. }));
+                if !asked {
+                    self.log_out(None);
+                }
+            }
+        }
+        if matches!(self.login, Login::Out) {
+            self.finish();
+        }
+    }
+
+    /// Answers the `quit` and ends.
+    pub(super) fn finish(&mut self) {
+        if let Some(id) = self.quitting
+            && !self.finished
+        {
+            self.answer(id, ClientEvent::Quit);
+            self.finished = true;
+        }
+    }
+}
+
+/// Preferences from lists in any order; none if a list is too long.
+fn preferences(allow: Vec<UserHandle>, deny: Vec<UserHandle>, default: Verdict) -> Option<Preferences> {
+    let set = |mut handles: Vec<UserHandle>| {
+        handles.sort();
+        handles.dedup();
+        HandleSet::try_from(handles).ok()
+    };
+    Some(Preferences { deny: set(deny)?, allow: set(allow)?, default })
+}

@@ -1,0 +1,301 @@
+//! How links come about: the ones that sessions want, and the ones that others open.
+//!
+//! A link gets into a session's table in [`Engine::adopt`] alone, after TLS has proved who the peer is.
+
+use std::collections::VecDeque;
+
+use antiphon_protocol::{certificate::VerifiedPeer, connection::encode_message, tls::now};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::{ContactAddress, Identity, KeyHash, Peer, UserHandle},
+    machine::Context,
+    message::client_client::{
+        ClientMessage, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody, SessionMessage,
+    },
+    policy::Verdict,
+    session::{Event, Session, SessionId, Target},
+};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{
+    Conversation, Dialled, Engine, Incoming, Input,
+    account::Purpose,
+    links::{Link, Place, Up},
+};
+use crate::{
+    client::{
+        link::{self, LinkConnection, LinkId},
+        registration::chain,
+        server_link::{Ask, Token},
+        settings::{INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, SESSIONS_MAX},
+    },
+    mutant::{Mutant, active},
+};
+
+impl Engine {
+    // --- opening links ---
+
+    pub(super) fn connect_link(
+        &mut self,
+        id: SessionId,
+        peer: UserHandle,
+        target: Option<Target>,
+        events: &mut VecDeque<Event>,
+    ) {
+        let place = (id, peer.clone());
+        if let Some(Link::Up(up)) = self.links.get(&place) {
+            events.push_back(Event::LinkUp { peer: up.peer.clone() });
+            return;
+        }
+        if !self.links.has_room() {
+            events.push_back(Event::LinkFailed { peer });
+            return;
+        }
+        if let Some(target) = target {
+            return self.dial(place, target.address, Some(target.key));
+        }
+        let purpose = Purpose::Link { place: place.clone() };
+        match self.ask_server(Ask::Lookup(peer.clone()), purpose) {
+            Ok(token) => self.links.put(place, Link::LookingUp(token)),
+            Err(_) => events.push_back(Event::LinkFailed { peer }),
+        }
+    }
+
+    /// The local server was asked for an address, and told it or not.
+    pub(super) fn address_told(&mut self, place: Place, token: Token, address: Option<ContactAddress>) {
+        if !matches!(self.links.get(&place), Some(Link::LookingUp(asked)) if *asked == token) {
+            return;
+        }
+        match address {
+            Some(address) => self.dial(place, address, None),
+            None => self.link_failed(&place),
+        }
+    }
+
+    fn link_failed(&mut self, place: &Place) {
+        self.links.take(place);
+        self.step(place.0, Event::LinkFailed { peer: place.1.clone() });
+    }
+
+    //= spec/text/sessions.md#admission
+    //# SESS-063: A newcomer MUST dial every member but its inviter at the address in the epoch, and refuse a peer that hasn't the handle and the key hash that the epoch has for it.
+    fn dial(&mut self, place: Place, address: ContactAddress, key: Option<KeyHash>) {
+        let Some(me) = &self.me else { return };
+        let id = self.links.next_id();
+        let dialler = me.dialler.clone();
+        let whom = Identity::User(place.1.clone());
+        let inputs = self.inputs.clone();
+        let demanded = key.filter(|_| !active(Mutant::LinkKeyUnchecked));
+        let dialled_place = place.clone();
+        let task = self.tasks.spawn(async move {
+            let result = dialler.dial::<ClientMessage>(address, &whom, demanded).await;
+            let dialled = Box::new(Dialled { place: dialled_place, id, key, result });
+            // Without an engine nobody wants the link any more.
+            let _ = inputs.send(Input::Dialled(dialled)).await;
+        });
+        self.links.put(place, Link::Dialling(id, task));
+    }
+
+    pub(super) fn dialled(&mut self, dialled: Dialled) {
+        let Dialled { place, id, key, result } = dialled;
+        let wanted = matches!(self.links.get(&place), Some(Link::Dialling(of, _)) if *of == id);
+        let (verified, connection) = match result {
+            Ok((_, connection)) if !wanted => return self.refuse_link(connection, None, None, ()),
+            Ok(dialled) => dialled,
+            Err(error) => {
+                tracing::debug!(peer = %place.1, reason = %chain(&error), "no link");
+                if wanted {
+                    self.link_failed(&place);
+                }
+                return;
+            }
+        };
+        self.links.take(&place);
+        let Some(peer) = as_listed(&verified, key) else {
+            self.refuse_link(connection, None, Some(ErrorCode::CertificateRefused), ());
+            return self.link_failed(&place);
+        };
+        match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
+            Ok(()) => self.step(place.0, Event::LinkUp { peer }),
+            Err(connection) => {
+                self.refuse_link(*connection, None, Some(ErrorCode::LimitReached), ());
+                self.link_failed(&place);
+            }
+        }
+    }
+
+    /// Takes a connection for the link of a place; gives it back if the client has as many as it may.
+    fn adopt(
+        &mut self,
+        place: Place,
+        id: LinkId,
+        peer: Peer,
+        verified: &VerifiedPeer,
+        connection: LinkConnection,
+    ) -> Result<(), Box<LinkConnection>> {
+        let Some(me) = &mut self.me else { return Err(Box::new(connection)) };
+        let Some(slot) = self.links.take_slot() else { return Err(Box::new(connection)) };
+        if me.keys.learn(verified).is_err() {
+            return Err(Box::new(connection));
+        }
+        let (queue, outgoing) = mpsc::channel(LINK_QUEUE_MAX);
+        let serving = link::serve(id, connection, (queue.clone(), outgoing), self.inputs.clone(), slot);
+        let task = self.tasks.spawn(serving);
+        let proved = verified.key().key_hash();
+        self.links.put(place, Link::Up(Up { id, peer, proved, queue, task }));
+        Ok(())
+    }
+
+    // --- links of others ---
+
+    pub(super) fn accepted(&mut self, incoming: Incoming) {
+        let Some(me) = &self.me else { return };
+        let Some(peer) = incoming.peer.peer() else {
+            return self.refuse_incoming(incoming, ErrorCode::CertificateRefused);
+        };
+        if peer.handle == me.member.handle {
+            // What a client says to itself does not come over a link.
+            return self.refuse_incoming(incoming, ErrorCode::Forbidden);
+        }
+        match incoming.message.clone() {
+            PeerMessage::Invitation(message) => match &message.body {
+                InvitationBody::Invite(_) => self.invited(incoming, peer, &message),
+                //= spec/text/sessions.md#links
+                //# SESS-007: An accepting client MUST close with `unexpected-message` when the first message of a link is a step of an invitation other than `invite`.
+                InvitationBody::Join(_)
+                | InvitationBody::Reject(_)
+                | InvitationBody::Cancel(_)
+                | InvitationBody::Welcome(_) => {
+                    self.refuse_incoming(incoming, ErrorCode::UnexpectedMessage);
+                }
+            },
+            PeerMessage::Session(message) => self.approached(incoming, peer, &message),
+        }
+    }
+
+    fn invited(&mut self, incoming: Incoming, peer: Peer, message: &InvitationMessage) {
+        let waiting = self.sessions.values().filter(|conversation| {
+            conversation.machine.awaits_answer() && conversation.inviter.as_ref() == Some(&peer.handle)
+        });
+        let full = self.sessions.len() >= SESSIONS_MAX || waiting.count() >= INVITATIONS_PER_INVITER_MAX;
+        let known = self.sessions.contains_key(&message.session);
+        let Some(preferences) = self.preferences.as_ref().filter(|_| !full && !known) else {
+            return self.reject_incoming(incoming, message.session);
+        };
+        //= spec/text/preferences.md#judging
+        //# PREF-003: A client MUST answer an invitation of an inviter whom its user's preferences deny with `reject`, and not tell the user.
+        let verdict = match preferences.judge(&peer.handle) {
+            Verdict::Deny if active(Mutant::RefusedInvitationShown) => Verdict::Allow,
+            verdict @ (Verdict::Allow | Verdict::Deny) => verdict,
+        };
+        let Some(entropy) = self.entropy() else { return };
+        let place = (message.session, peer.handle.clone());
+        if !self.adopt_incoming(incoming, &place, &peer) {
+            return;
+        }
+        let Some(me) = &self.me else { return };
+        let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
+        let mut actions = Vec::new();
+        let member = me.member.clone();
+        let inviter = peer.handle.clone();
+        match Session::invited(member, peer, message, verdict, &context, &mut actions) {
+            Err(code) => self.close_link(&place, Some(code)),
+            Ok(machine) => {
+                let ended = machine.is_ended();
+                let conversation = Conversation { machine, inviter: Some(inviter), over: false };
+                self.sessions.insert(place.0, conversation);
+                let mut events = VecDeque::new();
+                self.perform_all(place.0, actions, &mut events);
+                if ended {
+                    self.drop_session(place.0);
+                }
+                for event in events {
+                    self.step(place.0, event);
+                }
+            }
+        }
+    }
+
+    /// Somebody comes to a session that the client should be in.
+    fn approached(&mut self, incoming: Incoming, peer: Peer, message: &SessionMessage) {
+        //= spec/text/sessions.md#links
+        //# SESS-008: An accepting client MUST close with `no-such-session` when the first message of a link is a session message of a session that the client isn't a member of.
+        let Some(conversation) = self.sessions.get(&message.session).filter(|known| !known.over) else {
+            return self.refuse_unknown_session(incoming, message.session, &peer);
+        };
+        let place = (message.session, peer.handle.clone());
+        let is_ticket = matches!(message.body, SessionBody::Admit(_));
+        let listed = conversation.machine.epoch().is_some_and(|epoch| epoch.member(&peer.handle).is_some());
+        if self.links.get(&place).is_some() {
+            //= spec/text/sessions.md#links
+            //# SESS-010: A client MUST close with `already-member` a second link to a peer for one session, unless the second one begins with `admit` and the first one carries only an invitation that the accepting client made and that has no answer yet.
+            if !is_ticket || !conversation.machine.invites(&peer.handle) {
+                return self.refuse_incoming(incoming, ErrorCode::AlreadyMember);
+            }
+            self.close_link(&place, None);
+            self.step(place.0, Event::LinkLost { peer: peer.handle.clone() });
+        } else if listed && !is_ticket {
+            // A member whose link is lost is on its way out, and talks no more.
+            return self.refuse_incoming(incoming, ErrorCode::UnexpectedMessage);
+        }
+        if self.adopt_incoming(incoming, &place, &peer) {
+            let message = PeerMessage::Session(message.clone());
+            self.step(place.0, Event::Received { from: peer, message });
+        }
+    }
+
+    fn refuse_unknown_session(&mut self, incoming: Incoming, session: SessionId, peer: &Peer) {
+        if active(Mutant::UnknownSessionAccepted) {
+            self.adopt_incoming(incoming, &(session, peer.handle.clone()), peer);
+        } else {
+            self.refuse_incoming(incoming, ErrorCode::NoSuchSession);
+        }
+    }
+
+    /// Whether the link was taken; if not, it was refused.
+    fn adopt_incoming(&mut self, incoming: Incoming, place: &Place, peer: &Peer) -> bool {
+        let Incoming { peer: verified, connection, message: _, permit } = incoming;
+        let id = self.links.next_id();
+        match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
+            Ok(()) => true,
+            Err(connection) => {
+                self.refuse_link(*connection, None, Some(ErrorCode::LimitReached), permit);
+                false
+            }
+        }
+    }
+
+    fn refuse_incoming(&mut self, incoming: Incoming, code: ErrorCode) {
+        self.refuse_link(incoming.connection, None, Some(code), incoming.permit);
+    }
+
+    fn reject_incoming(&mut self, incoming: Incoming, session: SessionId) {
+        let body = InvitationBody::Reject(Reject {});
+        let reject = ClientMessage::Invitation(InvitationMessage { body, session });
+        let frame = encode_message(&reject).ok();
+        self.refuse_link(incoming.connection, frame, None, incoming.permit);
+    }
+
+    fn refuse_link(
+        &mut self,
+        connection: LinkConnection,
+        frame: Option<Bytes>,
+        fault: Option<ErrorCode>,
+        permit: impl Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            link::refuse(connection, frame, fault).await;
+            drop(permit);
+        });
+    }
+}
+
+/// The peer as the session is to know it.
+fn as_listed(peer: &VerifiedPeer, listed: Option<KeyHash>) -> Option<Peer> {
+    let mut found = peer.peer()?;
+    if let Some(key) = listed.filter(|_| active(Mutant::LinkKeyUnchecked)) {
+        found.key = key;
+    }
+    Some(found)
+}

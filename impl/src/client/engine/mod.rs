@@ -1,0 +1,355 @@
+//! The engine: the one task that owns all of a client's state.
+//!
+//! Everything that happens is one [`Input`], a command, or a deadline; each is handled to its end before the next. The
+//! engine waits for nobody but for whoever reads its events. Links, dialling, the connection to the local server and
+//! the listener are tasks of their own, which bring their news through one bounded queue; dropping the engine ends them.
+
+mod account;
+mod commands;
+mod linking;
+mod links;
+mod sessions;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use antiphon_protocol::{
+    certificate::{Trust, VerifiedPeer},
+    connection::{Acceptor, DialError, Dialler},
+    key::KeyPair,
+    signed::KeyRing,
+    tls::{Clock, Port, provider},
+};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::{ContactAddress, KeyHash, UserHandle},
+    message::client_client::PeerMessage,
+    policy::Preferences,
+    session::{Member, Session, SessionId, Timer},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+use self::{
+    account::{Login, Purpose, RegistrationCause},
+    links::{Links, Place},
+};
+use super::{
+    command::Request,
+    event::{ClientEvent, INTERFACE, Output, Refusal},
+    identity::{Account, Configuration, IdentityFolder},
+    link::{LinkConnection, LinkId},
+    listener,
+    registration::RegistrationError,
+    server_link::{News, Token},
+    settings::{CLOSING_DEADLINE, LINKS_MAX},
+    timers::Timers,
+};
+
+/// What the engine's tasks bring.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Somebody opened a link and sent its first message.
+    Accepted(Box<Incoming>),
+    /// The dialling of a link has ended.
+    Dialled(Box<Dialled>),
+    /// A message came over a link.
+    LinkMessage(LinkId, PeerMessage),
+    /// A link ended that the engine did not close.
+    LinkEnded(LinkId),
+    /// News of the connection to the local server, and of which one.
+    Server(u64, News),
+    /// A registration has ended.
+    Registered(RegistrationCause, Result<Box<Account>, RegistrationError>),
+}
+
+/// A link that somebody opened.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) peer: VerifiedPeer,
+    pub(super) connection: LinkConnection,
+    pub(super) message: PeerMessage,
+    /// The link's place among those that nobody has claimed.
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// A link that the engine wanted.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    place: Place,
+    id: LinkId,
+    /// The key that the peer had to prove, where the session named one.
+    key: Option<KeyHash>,
+    result: Result<(VerifiedPeer, LinkConnection), DialError>,
+}
+
+/// What has a deadline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Deadline {
+    /// A timer of a session's machine.
+    Session(SessionId, Timer),
+    /// The next attempt to log in again.
+    Reconnect,
+    /// The end of the patience of `quit`.
+    Quit,
+}
+
+/// The user, once there is an account.
+#[derive(Debug)]
+struct Me {
+    member: Member,
+    keys: KeyRing,
+    dialler: Dialler,
+    account: Account,
+}
+
+/// A session, and what the engine remembers of it.
+#[derive(Debug)]
+struct Conversation {
+    machine: Session,
+    /// Who invited the user, where somebody did.
+    inviter: Option<UserHandle>,
+    /// The user was told that it is over; the machine may still wait for links to close.
+    over: bool,
+}
+
+/// All of a client's state.
+#[derive(Debug)]
+pub(super) struct Engine {
+    folder: IdentityFolder,
+    configuration: Configuration,
+    key: KeyPair,
+    trust: Arc<Trust>,
+    clock: Clock,
+    listener: Arc<TcpListener>,
+    address: ContactAddress,
+
+    me: Option<Me>,
+    registering: bool,
+    login: Login,
+    /// Counts the connections to the local server.
+    generation: u64,
+    reconnects: u32,
+    /// Known while the user is logged in, or about to be again.
+    preferences: Option<Preferences>,
+    pending: BTreeMap<Token, Purpose>,
+    last_token: u64,
+
+    sessions: BTreeMap<SessionId, Conversation>,
+    links: Links,
+    timers: Timers<Deadline>,
+    /// Messages that came too late to matter.
+    late: u64,
+
+    inputs: mpsc::Sender<Input>,
+    events: mpsc::Sender<Output>,
+    outputs: VecDeque<Output>,
+    /// Why the command that is being handled cannot be done.
+    refusal: Option<ErrorCode>,
+    /// Set while a command is being handled.
+    in_command: bool,
+    /// The number of the `quit` that is under way.
+    quitting: Option<Option<u64>>,
+    finished: bool,
+    tasks: JoinSet<()>,
+    listening: JoinSet<()>,
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) folder: IdentityFolder,
+    pub(super) configuration: Configuration,
+    pub(super) key: KeyPair,
+    pub(super) trust: Arc<Trust>,
+    pub(super) clock: Clock,
+    pub(super) listener: TcpListener,
+    pub(super) address: ContactAddress,
+    pub(super) account: Option<Account>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) events: mpsc::Sender<Output>,
+}
+
+impl Engine {
+    pub(super) fn new(parts: Parts) -> Self {
+        let mut engine = Self {
+            folder: parts.folder,
+            configuration: parts.configuration,
+            key: parts.key,
+            trust: parts.trust,
+            clock: parts.clock,
+            listener: Arc::new(parts.listener),
+            address: parts.address,
+            me: None,
+            registering: false,
+            login: Login::Out,
+            generation: 0,
+            reconnects: 0,
+            preferences: None,
+            pending: BTreeMap::new(),
+            last_token: 0,
+            sessions: BTreeMap::new(),
+            links: Links::new(),
+            timers: Timers::new(),
+            late: 0,
+            inputs: parts.inputs,
+            events: parts.events,
+            outputs: VecDeque::new(),
+            refusal: None,
+            in_command: false,
+            quitting: None,
+            finished: false,
+            tasks: JoinSet::new(),
+            listening: JoinSet::new(),
+        };
+        if let Some(account) = parts.account {
+            engine.become_user(account);
+        }
+        let handle = engine.me.as_ref().map(|me| me.member.handle.clone());
+        engine.tell(ClientEvent::Ready { interface: INTERFACE, address: engine.address, handle });
+        engine
+    }
+
+    /// Runs until `quit`, or until nobody asks or listens any more.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Request>,
+        mut inputs: mpsc::Receiver<Input>,
+    ) {
+        let mut asked = true;
+        loop {
+            self.advance_quit();
+            while let Some(output) = self.outputs.pop_front() {
+                self.finished |= self.events.send(output).await.is_err();
+            }
+            if self.finished {
+                break;
+            }
+            tokio::select! {
+                request = commands.recv(), if asked => match request {
+                    Some(request) => self.command(request),
+                    None => {
+                        asked = false;
+                        self.quit(None);
+                    }
+                },
+                Some(input) = inputs.recv() => self.handle(input),
+                () = sleep_until(self.timers.next().unwrap_or_else(far_away)), if self.timers.next().is_some() => {
+                    self.fire_timers();
+                }
+                Some(joined) = self.tasks.join_next() => {
+                    if let Err(error) = joined && error.is_panic() {
+                        tracing::error!(%error, "a task of the client failed");
+                    }
+                }
+            }
+        }
+        self.farewell(inputs).await;
+    }
+
+    /// Lets the last words go out.
+    async fn farewell(mut self, inputs: mpsc::Receiver<Input>) {
+        tracing::debug!(late = self.late, "the client ends");
+        drop(inputs);
+        self.listening.abort_all();
+        self.login = Login::Out;
+        let open: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in open {
+            self.drop_session(session);
+        }
+        let ending = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(CLOSING_DEADLINE * 2, ending).await.is_err() {
+            tracing::debug!("links did not close in time");
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Accepted(incoming) => self.accepted(*incoming),
+            Input::Dialled(dialled) => self.dialled(*dialled),
+            Input::LinkMessage(id, message) => self.received(id, message),
+            Input::LinkEnded(id) => self.link_ended(id),
+            Input::Server(generation, news) => self.server_news(generation, news),
+            Input::Registered(cause, result) => self.registered(cause, result),
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = Instant::now();
+        while let Some(deadline) = self.timers.take_due(now) {
+            match deadline {
+                Deadline::Session(session, timer) => self.timer_fired(session, timer),
+                Deadline::Reconnect => self.reconnect(),
+                Deadline::Quit => {
+                    tracing::info!("not everybody let the user go in time");
+                    self.finish();
+                }
+            }
+        }
+    }
+
+    /// There is an account, or a fresh certificate for it.
+    fn become_user(&mut self, account: Account) {
+        let credentials = account.credentials.clone();
+        let dialler =
+            Dialler::new(Some(credentials.clone()), Arc::clone(&self.trust), Arc::clone(&self.clock));
+        match &mut self.me {
+            Some(me) => {
+                me.dialler = dialler;
+                me.account = account;
+            }
+            None => {
+                let member = Member {
+                    key: self.key.key_hash(),
+                    handle: account.handle.clone(),
+                    address: self.address,
+                };
+                let keys = KeyRing::new(self.key.clone(), LINKS_MAX);
+                self.me = Some(Me { member, keys, dialler, account });
+            }
+        }
+        let acceptor =
+            Acceptor::new(Port::ClientClient, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock));
+        self.listening.abort_all();
+        self.listening.spawn(listener::run(Arc::clone(&self.listener), acceptor, self.inputs.clone()));
+    }
+
+    fn tell(&mut self, event: ClientEvent) {
+        self.outputs.push_back(Output { id: None, event });
+    }
+
+    fn answer(&mut self, id: Option<u64>, event: ClientEvent) {
+        self.outputs.push_back(Output { id, event });
+    }
+
+    fn refuse_command(&mut self, id: Option<u64>, command: &'static str, code: impl Into<Refusal>) {
+        let code = code.into();
+        self.refuse_with(id, command, code, code.detail().to_owned());
+    }
+
+    fn refuse_with(&mut self, id: Option<u64>, command: &'static str, code: Refusal, detail: String) {
+        self.answer(id, ClientEvent::Refused { command: command.to_owned(), code, detail });
+    }
+
+    /// 16 fresh random bytes. Without any the client cannot go on.
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        if provider().secure_random.fill(&mut bytes).is_ok() {
+            return Some(bytes);
+        }
+        let detail = "the system has no random numbers to give".to_owned();
+        self.tell(ClientEvent::Error { code: Refusal::Protocol(ErrorCode::Internal), detail });
+        self.finished = true;
+        None
+    }
+}
+
+fn far_away() -> Instant {
+    Instant::now() + std::time::Duration::from_secs(3600)
+}

@@ -1,0 +1,167 @@
+//! Sessions: events go into their machines, actions come out and are carried out in order.
+
+use std::collections::VecDeque;
+
+use antiphon_protocol::{connection::encode_message, tls::now};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::{KeyHash, UserHandle},
+    machine::{Context, Machine as _},
+    message::client_client::{ClientMessage, PeerMessage},
+    session::{Action, Event, Nonce, Notice, Session, SessionId, Timer},
+};
+use tokio::time::Instant;
+
+use super::{
+    Conversation, Deadline, Engine,
+    links::{Link, Place, Queued},
+};
+use crate::client::{command::SessionName, event::ClientEvent, link::LinkId};
+
+impl Engine {
+    // --- events ---
+
+    /// Hands an event to a session, and carries out what it asks for and what follows from that.
+    pub(super) fn step(&mut self, id: SessionId, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let Some(entropy) = self.entropy() else { return };
+            let (Some(me), Some(conversation)) = (&self.me, self.sessions.get_mut(&id)) else { return };
+            let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
+            let mut actions = Vec::new();
+            conversation.machine.handle(event, &context, &mut actions);
+            self.perform_all(id, actions, &mut events);
+        }
+        if self.sessions.get(&id).is_some_and(|conversation| conversation.machine.is_ended()) {
+            self.drop_session(id);
+        }
+    }
+
+    /// The machine is done: its links close, its timers stop.
+    pub(super) fn drop_session(&mut self, id: SessionId) {
+        for place in self.links.of_session(id) {
+            self.close_link(&place, None);
+        }
+        self.timers
+            .disarm_all(|deadline| matches!(deadline, Deadline::Session(session, _) if *session == id));
+        self.sessions.remove(&id);
+    }
+
+    pub(super) fn timer_fired(&mut self, id: SessionId, timer: Timer) {
+        self.step(id, Event::TimerFired(timer));
+    }
+
+    /// Begins a session of the user's own.
+    pub(super) fn create_session(&mut self) -> Option<SessionId> {
+        let nonce = Nonce(self.entropy()?);
+        let entropy = self.entropy()?;
+        let me = self.me.as_ref()?;
+        let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
+        let machine = Session::create(me.member.clone(), nonce, &context);
+        let id = machine.id();
+        self.sessions.insert(id, Conversation { machine, inviter: None, over: false });
+        Some(id)
+    }
+
+    // --- actions ---
+
+    pub(super) fn perform_all(&mut self, id: SessionId, actions: Vec<Action>, events: &mut VecDeque<Event>) {
+        for action in actions {
+            self.perform(id, action, events);
+        }
+    }
+
+    fn perform(&mut self, id: SessionId, action: Action, events: &mut VecDeque<Event>) {
+        match action {
+            Action::Connect { peer, target } => self.connect_link(id, peer, target, events),
+            Action::Send { to, message } => self.send(id, &to, message, events),
+            Action::Disconnect { peer, fault } => self.close_link(&(id, peer), fault),
+            Action::Arm { timer, after } => {
+                self.timers.arm(Deadline::Session(id, timer), Instant::now() + after);
+            }
+            Action::Disarm(timer) => self.timers.disarm(&Deadline::Session(id, timer)),
+            Action::Tell(notice) => self.tell_notice(id, notice),
+            Action::Late { from } => {
+                self.late += 1;
+                tracing::trace!(%from, "a message came too late to matter");
+            }
+        }
+    }
+
+    fn tell_notice(&mut self, id: SessionId, notice: Notice) {
+        if let Notice::NotPossible(code) = notice
+            && self.in_command
+        {
+            self.refusal = Some(code);
+            return;
+        }
+        if let Notice::Ended(_) = notice
+            && let Some(conversation) = self.sessions.get_mut(&id)
+        {
+            conversation.over = true;
+        }
+        self.tell(ClientEvent::of_notice(SessionName(id), notice));
+    }
+
+    /// Encodes once, queues for each.
+    fn send(&mut self, id: SessionId, to: &[UserHandle], message: PeerMessage, events: &mut VecDeque<Event>) {
+        let frame = match encode_message(&ClientMessage::from(message)) {
+            Ok(frame) => frame,
+            Err(error) => {
+                // Nothing that the machine says is too long for the channel; if it were, these links are of no use.
+                tracing::error!(%error, "a message cannot be sent");
+                for peer in to {
+                    self.close_link(&(id, peer.clone()), Some(ErrorCode::Internal));
+                    events.push_back(Event::LinkLost { peer: peer.clone() });
+                }
+                return;
+            }
+        };
+        for peer in to {
+            let place = (id, peer.clone());
+            match self.links.send(&place, frame.clone()) {
+                Queued::Yes => {}
+                // Its end is on its way here.
+                Queued::NoLink => tracing::trace!(%peer, "there is no link to send over"),
+                Queued::Overflow => {
+                    tracing::debug!(%peer, "a peer reads too slowly");
+                    self.close_link(&place, Some(ErrorCode::LimitReached));
+                    events.push_back(Event::LinkLost { peer: peer.clone() });
+                }
+            }
+        }
+    }
+
+    pub(super) fn close_link(&mut self, place: &Place, fault: Option<ErrorCode>) {
+        if let Some(key) = self.links.close(place, fault) {
+            self.forget(&key);
+        }
+    }
+
+    fn forget(&mut self, key: &KeyHash) {
+        if let Some(me) = &mut self.me {
+            me.keys.forget(key);
+        }
+    }
+
+    // --- what comes over links ---
+
+    pub(super) fn received(&mut self, id: LinkId, message: PeerMessage) {
+        let Some((place, from)) = self.links.by_id(id) else { return };
+        //= spec/text/sessions.md#links
+        //# SESS-012: A member MUST close with `no-such-session` a link on which a session message names another session than the link's.
+        if message.session() != place.0 {
+            self.close_link(&place, Some(ErrorCode::NoSuchSession));
+            return self.step(place.0, Event::LinkLost { peer: place.1 });
+        }
+        self.step(place.0, Event::Received { from, message });
+    }
+
+    pub(super) fn link_ended(&mut self, id: LinkId) {
+        let Some((place, _)) = self.links.by_id(id) else { return };
+        if let Some(Link::Up(up)) = self.links.take(&place) {
+            self.forget(&up.proved);
+        }
+        self.step(place.0, Event::LinkLost { peer: place.1 });
+    }
+}

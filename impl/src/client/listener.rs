@@ -1,0 +1,98 @@
+//! Accepting links: TLS with another user, the greeting, and the first message, which decides what the link is for.
+
+use std::sync::Arc;
+
+use antiphon_protocol::{
+    connection::{Acceptor, Ended},
+    message::ChannelMessage as _,
+};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    limits::GREETING_DEADLINE,
+    message::client_client::{ClientMessage, PeerMessage},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    engine::{Incoming, Input},
+    link::{LinkConnection, for_session, refuse},
+    settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX},
+};
+
+/// Takes links until it is dropped. No more than [`HALF_OPEN_MAX`] are under way at a time; the others wait with
+/// the operating system.
+pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: mpsc::Sender<Input>) {
+    let half_open = Arc::new(Semaphore::new(HALF_OPEN_MAX));
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&half_open).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tasks.spawn(take(stream, acceptor.clone(), inputs.clone(), permit));
+            }
+            Err(error) => {
+                // Out of file descriptors, or the dialler is gone already: neither is a reason to stop listening.
+                tracing::warn!(%error, "a link could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn take(
+    stream: TcpStream,
+    acceptor: Acceptor,
+    inputs: mpsc::Sender<Input>,
+    permit: OwnedSemaphorePermit,
+) {
+    let _ = stream.set_nodelay(true);
+    let accepted = match acceptor.accept(stream).await {
+        Ok(accepted) => accepted,
+        Err(error) => return tracing::debug!(%error, "a link was not taken"),
+    };
+    let Some(peer) = accepted.peer().cloned() else { return };
+    let mut connection = match accepted.greet::<ClientMessage>().await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%error, "a link was not greeted"),
+    };
+    match first_message(&mut connection).await {
+        Ok(message) => {
+            let incoming = Box::new(Incoming { peer, connection, message, permit });
+            // Without an engine the link ends here, and so does everything else.
+            let _ = inputs.send(Input::Accepted(incoming)).await;
+        }
+        Err(code) => refuse(connection, None, code).await,
+    }
+}
+
+/// The first message that is more than a sign of life; an error is the code to close with.
+//= spec/text/wire.md#greeting
+//# WIRE-044: An accepting end MUST close with `deadline` when the dialler's first message hasn't come 10 seconds after the greeting.
+async fn first_message(connection: &mut LinkConnection) -> Result<PeerMessage, Option<ErrorCode>> {
+    let greeted = Instant::now();
+    let mut deadline = greeted + GREETING_DEADLINE;
+    loop {
+        let received = timeout_at(deadline, connection.receive()).await;
+        // A ping counts as a first message, but does not keep a place for ever.
+        deadline = greeted + HALF_OPEN_LIFETIME;
+        let message = match received {
+            Err(_) => return Err(Some(ErrorCode::Deadline)),
+            Ok(Ok(message)) => message,
+            Ok(Err(Ended::Violation(violation))) => return Err(Some(violation.code())),
+            Ok(Err(Ended::Done | Ended::Error(_) | Ended::Lost(_))) => return Err(None),
+        };
+        if let ClientMessage::Ping(ping) = &message {
+            let pong = ClientMessage::pong(ping.number);
+            timeout_at(deadline, connection.send(&pong)).await.map_err(|_| None)?.map_err(|_| None)?;
+        }
+        if let Some(message) = for_session(message) {
+            return Ok(message);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Clients among themselves, over real sockets, with a local server that knows just enough.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one event among all others")]
+
+mod links;
+mod server;
+mod sessions;
+mod world;
