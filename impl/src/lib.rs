@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod credentials;
+pub mod demo;
 pub mod directory;
 pub mod mutant;
 pub mod net;

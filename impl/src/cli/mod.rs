@@ -21,7 +21,7 @@ use crate::mutant;
 /// Names what the log shows, in the syntax of `RUST_LOG`.
 pub const LOG_VARIABLE: &str = "ANTIPHON_LOG";
 
-/// What the log shows unless [`LOG_VARIABLE`] says otherwise; the database library tells too much at this level.
+/// What a server's log shows unless [`LOG_VARIABLE`] says otherwise; the database library tells too much at this level.
 const LOG_DEFAULT: &str = "info,sqlx=warn";
 
 /// Antiphon: secure instant messaging between people with accounts at different servers.
@@ -53,13 +53,25 @@ enum Command {
     Server(run::ServerArguments),
     /// Chat, or let another program chat.
     Client(crate::client::cli::Arguments),
+    /// Run a whole system on this machine, play a session of four, and check it.
+    Demo(crate::demo::Arguments),
+}
+
+impl Command {
+    /// What the log shows unless [`LOG_VARIABLE`] says otherwise: less where a person reads along.
+    const fn log_default(&self) -> &'static str {
+        match self {
+            Self::Authority(_) | Self::DirectoryNode(_) | Self::Server(_) => LOG_DEFAULT,
+            Self::Client(_) | Self::Demo(_) => "warn",
+        }
+    }
 }
 
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format);
+    start_log(arguments.log_format, arguments.command.log_default());
     let result = select_mutant().and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -68,6 +80,7 @@ pub fn main() -> ExitCode {
                 Command::DirectoryNode(arguments) => arguments.run().await,
                 Command::Server(arguments) => arguments.run().await,
                 Command::Client(arguments) => arguments.run().await,
+                Command::Demo(arguments) => arguments.run().await,
             }
         })
     });
@@ -77,8 +90,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+fn start_log(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
