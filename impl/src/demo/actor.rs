@@ -1,6 +1,6 @@
 //! Somebody in the demo: a client, and everything that it was told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use antiphon_spec::identity::UserHandle;
 use tokio::time::timeout;
@@ -24,6 +24,10 @@ pub(super) struct Actor {
     answers: VecDeque<Output>,
     /// Every message that was ever delivered: from whom, and what.
     pub(super) heard: Vec<(UserHandle, String)>,
+    /// Which messages these were: session, sender, epoch and number.
+    known: BTreeSet<(SessionName, UserHandle, u64, u64)>,
+    /// How many messages were delivered again.
+    pub(super) repeated: usize,
     last_id: u64,
 }
 
@@ -40,6 +44,8 @@ impl Actor {
             untaken: VecDeque::new(),
             answers: VecDeque::new(),
             heard: Vec::new(),
+            known: BTreeSet::new(),
+            repeated: 0,
             last_id: 0,
         };
         let answer = actor.ask(Command::Register {}).await?;
@@ -179,6 +185,11 @@ impl Actor {
         Ok(self)
     }
 
+    /// Takes what was told so far for granted.
+    pub(super) fn forget(&mut self) {
+        self.untaken.clear();
+    }
+
     /// The next event, whatever it is.
     pub(super) async fn next(&mut self) -> Option<ClientEvent> {
         loop {
@@ -198,8 +209,11 @@ impl Actor {
             self.answers.push_back(output);
             return true;
         }
-        if let ClientEvent::Message { from, text, .. } = &output.event {
+        if let ClientEvent::Message { session, from, epoch, number, text, .. } = &output.event {
             self.heard.push((from.clone(), text.clone().unwrap_or_default()));
+            if !self.known.insert((*session, from.clone(), *epoch, *number)) {
+                self.repeated += 1;
+            }
         }
         self.untaken.push_back(output.event);
         true

@@ -13,6 +13,7 @@ pub(super) async fn wait(
 ) -> Result<(), DemoError> {
     narrator.scene("Everything stays up. Join from another terminal:")?;
     explain(play, narrator)?;
+    play.carol.forget();
     loop {
         let event = tokio::select! {
             _ = &mut end => return Ok(()),

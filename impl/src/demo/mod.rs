@@ -126,6 +126,7 @@ async fn play() -> Result<(), DemoError> {
     let town = Town::found(&mut narrator).await?;
     let mut play = Play::cast(town, &mut narrator).await?;
     play.perform(&mut narrator).await?;
+    play.disperse(&mut narrator).await?;
     play.part(&mut narrator).await?;
     play.end(&mut narrator).await
 }
@@ -135,6 +136,7 @@ async fn keep(end: oneshot::Receiver<()>) -> Result<(), DemoError> {
     let town = Town::found(&mut narrator).await?;
     let mut play = Play::cast(town, &mut narrator).await?;
     play.perform(&mut narrator).await?;
+    play.disperse(&mut narrator).await?;
     keep::wait(&mut play, &mut narrator, end).await?;
     play.end(&mut narrator).await
 }

@@ -195,13 +195,19 @@ impl Play {
         narrator.claim("the two go on talking", &[last(&self.carol), last(&self.dave)], &expected)
     }
 
-    /// The last two leave; all log out.
-    pub(super) async fn part(&mut self, narrator: &mut Narrator) -> Result<(), DemoError> {
-        narrator.scene("The last two leave, and all log out.")?;
+    /// The last two leave.
+    pub(super) async fn disperse(&mut self, narrator: &mut Narrator) -> Result<(), DemoError> {
+        narrator.scene("The last two leave.")?;
         if let Some(session) = self.session.take() {
             let (carol, dave) = (self.carol.leaves(session).await?, self.dave.leaves(session).await?);
             narrator.claim("the session is over for Carol and Dave", &[carol, dave], &["left", "left"])?;
         }
+        Ok(())
+    }
+
+    /// All log out.
+    pub(super) async fn part(&mut self, narrator: &mut Narrator) -> Result<(), DemoError> {
+        narrator.scene("All log out.")?;
         let bob = self.bob.ask(Command::Logout {}).await?;
         let lookup = Command::Lookup { handle: self.bob.handle.clone() };
         let unavailable = Refusal::Protocol(ErrorCode::Unavailable);
@@ -220,10 +226,9 @@ impl Play {
         narrator.scene("Everything goes down.")?;
         let Self { town, alice, bob, carol, dave, .. } = self;
         for actor in [alice, bob, carol, dave] {
-            let before = actor.heard.len();
             let actor = actor.quits().await?;
-            let claim = format!("{}'s client has ended, and heard nothing twice", actor.name);
-            narrator.claim(&claim, &actor.heard.len(), &before)?;
+            let claim = format!("{}'s client has ended, and never heard a line twice", actor.name);
+            narrator.claim(&claim, &actor.repeated, &0)?;
         }
         town.end(narrator).await?;
         let claims = narrator.claims();
