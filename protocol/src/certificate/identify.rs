@@ -168,6 +168,7 @@ impl Trust {
 pub struct VerifiedPeer {
     identity: Identity,
     key: PublicKey,
+    not_before: Timestamp,
     not_after: Timestamp,
 }
 
@@ -188,6 +189,12 @@ impl VerifiedPeer {
     #[must_use]
     pub fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// The first second at which the peer's certificate is good.
+    #[must_use]
+    pub fn not_before(&self) -> Timestamp {
+        self.not_before
     }
 
     /// The last second at which the peer's certificate is good.
@@ -257,8 +264,9 @@ fn read_end(certificate: &X509Certificate<'_>) -> Result<VerifiedPeer, Rule> {
     if role == Role::User && lifetime > USER_CERTIFICATE_LIFETIME {
         return Err(Rule::LifetimeTooLong);
     }
-    let not_after = Timestamp(u64::try_from(not_after).unwrap_or(0));
-    Ok(VerifiedPeer { identity, key, not_after })
+    let timestamp = |seconds| Timestamp(u64::try_from(seconds).unwrap_or(0));
+    let (not_before, not_after) = (timestamp(not_before), timestamp(not_after));
+    Ok(VerifiedPeer { identity, key, not_before, not_after })
 }
 
 /// Who issued the end's certificate: the root itself, or for users the home server and nobody else.
