@@ -4,13 +4,17 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use antiphon_protocol::{
-    certificate::{self, Trust},
+    certificate::{self, CertificateRule, Demand, End, Trust, identify, identity_name},
+    channel::Channel,
     key::KeyPair,
-    tls::Credentials,
+    tls::{Clock, Credentials, now},
 };
+use antiphon_spec::identity::Identity;
+use rustls::pki_types::UnixTime;
 
 /// Why a key or certificate cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +56,8 @@ impl CredentialError {
             }
             Self::Write { .. } => "name a folder in which this user may make files",
             Self::Contents { .. } => {
-                "name the PEM file that `antiphon authority` wrote, a certificate with the key of the same name"
+                "name the PEM file that `antiphon authority` wrote for this role and this name: a certificate with the \
+                 key of the same name, and the root that issued it"
             }
         }
     }
@@ -89,6 +94,36 @@ pub fn load_trust(path: &Path) -> Result<Arc<Trust>, CredentialError> {
 pub fn load_credentials(certificate: &Path, key: &Path) -> Result<Credentials, CredentialError> {
     let chain = load_certificates(certificate)?;
     Credentials::new(chain, &load_key(key)?).map_err(|error| CredentialError::contents(certificate, error))
+}
+
+/// Reads a certificate and its key, and judges the certificate as a peer will: it has to lead to the root, to be good
+/// now, and to be `whom`'s.
+///
+/// # Errors
+/// As for [`load_credentials`], or peers would refuse the certificate.
+pub fn load_own(
+    certificate: &Path,
+    key: &Path,
+    trust: &Trust,
+    whom: &Identity,
+    clock: &Clock,
+) -> Result<Credentials, CredentialError> {
+    let credentials = load_credentials(certificate, key)?;
+    let channel = match whom {
+        Identity::User(_) => Channel::ClientClient,
+        Identity::Server(_) => Channel::ServerServer,
+        Identity::DirectoryNode(_) => Channel::Location,
+    };
+    let demand = Demand::new(channel, End::Accepting).identity(whom.clone());
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now(clock).0));
+    identify(trust, credentials.chain(), &demand, now).map_err(|refused| {
+        if let CertificateRule::WrongPeer(_) = refused.rule {
+            let told = format!("{} is not {}'s", refused.certificate, identity_name(whom));
+            return CredentialError::contents(certificate, told);
+        }
+        CredentialError::contents(certificate, refused)
+    })?;
+    Ok(credentials)
 }
 
 /// Reads all certificates of a file.

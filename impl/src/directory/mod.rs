@@ -58,9 +58,10 @@ impl DirectoryNode {
     /// A file of the configuration cannot be used, or the address cannot be listened on.
     pub async fn start(config: DirectoryNodeConfig) -> Result<Self, StartError> {
         let trust = credentials::load_trust(&config.root)?;
-        let credentials = credentials::load_credentials(&config.certificate, &config.key)?;
-        let store = NodeStore::open(&config.database, &config.name).await?;
         let clock: Clock = Arc::new(SystemClock);
+        let whom = Identity::DirectoryNode(config.name.clone());
+        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock)?;
+        let store = NodeStore::open(&config.database, &config.name).await?;
         let acceptor = Acceptor::new(Port::Location, credentials, trust, Arc::clone(&clock));
         let listener = Listener::bind(config.listen_address, acceptor)
             .await

@@ -57,6 +57,9 @@ async fn a_server_speaks_for_itself_alone() {
     assert!(matches!(answer, FromDirectoryNode::Inserted(_)), "{answer:?}");
     let answer = ask(&mut connection, insert(record("a.example", 1))).await;
     assert_eq!(code(&answer), Some(ErrorCode::EntryExists));
+    let delete = Delete { id: ID, handle: HANDLE, record: record("a.example", 1) };
+    let answer = ask(&mut connection, ToDirectoryNode::Delete(delete)).await;
+    assert!(matches!(answer, FromDirectoryNode::Deleted(_)), "{answer:?}");
     let find = ToDirectoryNode::Find(Find { id: ID, handle: HANDLE });
     let FromDirectoryNode::Found(found) = ask(&mut connection, find).await else { panic!("not found") };
     assert_eq!(found.records, [record("a.example", 2)]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use antiphon_protocol::connection::Dialler;
 use antiphon_spec::{
     identity::{Identity, ObjectHandle},
+    limits::LOCATION_LEASE,
     message::location::{ContactRecord, Delete, Find, FromDirectoryNode, Insert, Issue, ToDirectoryNode},
 };
 use tracing::warn;
@@ -13,6 +14,9 @@ use crate::{
     config::DirectoryNodeAddress,
     net::{self, AskError, Requester, Serving},
 };
+
+/// The shortest lease (`LOC-006`).
+const LEASE_MIN: Duration = Duration::from_secs(1);
 
 /// Asks the directory node.
 #[derive(Clone, Debug)]
@@ -59,7 +63,8 @@ impl Location {
         let FromDirectoryNode::Inserted(body) = self.0.ask_again(ask).await? else {
             return Err(AskError::Lost);
         };
-        Ok(Duration::from_secs(body.lease))
+        // LOC-006 bounds a lease; beyond the bounds it would have this server ask without a pause, or never again.
+        Ok(Duration::from_secs(body.lease).clamp(LEASE_MIN, LOCATION_LEASE))
     }
 
     /// Deletes a record.

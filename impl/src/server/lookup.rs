@@ -44,7 +44,7 @@ pub(crate) async fn lookup(
         // The own list has said already what there is to say.
         return Err(refusal);
     }
-    let peer = requests.peers.to(&record.server).map_err(|_| refusal)?;
+    let peer = requests.peers.at(&record.server, record.address).map_err(|_| refusal)?;
     let (user, asker) = (user.clone(), asker.clone());
     match peer.ask_again(move |id| ToPeerServer::Resolve(Resolve { id, user, asker })).await {
         Ok(FromPeerServer::Resolved(body)) => Ok(body.address),

@@ -1,7 +1,7 @@
 //! A server: accounts, logins, preferences and address lookup for users, and the home copies of their profiles.
 //!
-//! Connections are tasks; each login is a machine in one of a few tasks ([`users`]); home copies are machines in one
-//! task with the database behind it ([`home`]). What leaves the server goes through one connection to each peer.
+//! Connections are tasks; each login is a machine in one of a few tasks (`users`); home copies are machines in one
+//! task with the database behind it (`home`). What leaves the server goes through one connection to each peer.
 
 mod client;
 mod client_channel;
@@ -99,9 +99,10 @@ impl Server {
     /// A file of the configuration cannot be used, or an address cannot be listened on.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
         let trust = credentials::load_trust(&config.root)?;
-        let credentials = credentials::load_credentials(&config.certificate, &config.key)?;
-        let issuer = load_issuer(&config)?;
         let clock: Clock = Arc::new(SystemClock);
+        let whom = Identity::Server(config.name.clone());
+        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock)?;
+        let issuer = load_issuer(&config)?;
         let bind = async |port, address| {
             let acceptor = Acceptor::new(port, credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
             let bound = Listener::bind(address, acceptor).await;

@@ -184,6 +184,9 @@ impl Share {
         };
         let mut actions = Vec::new();
         machine.login.handle(event, &(), &mut actions);
+        if active(Mutant::SecondLoginKept) {
+            keep_replaced(&mut actions);
+        }
         for action in actions {
             self.carry_out(&user, action);
         }
@@ -198,15 +201,12 @@ impl Share {
     fn carry_out(&mut self, user: &UserHandle, action: Action) {
         match action {
             Action::Send { connection, message } => {
-                let kept = active(Mutant::SecondLoginKept) && matches!(message, FromServer::Replaced(_));
-                if let Some(client) = self.clients.get(&connection).filter(|_| !kept) {
+                if let Some(client) = self.clients.get(&connection) {
                     client.send(&message);
                 }
             }
             Action::Close(connection) => {
-                if let Some(client) =
-                    self.clients.get(&connection).filter(|_| !active(Mutant::SecondLoginKept))
-                {
+                if let Some(client) = self.clients.get(&connection) {
                     client.close();
                 }
             }
@@ -253,6 +253,15 @@ impl Share {
             (None, Some(_)) => Listed::Forbidden,
             (None, None) => Listed::Absent,
         }
+    }
+}
+
+/// The mutant that does not end a replaced login: takes out what would tell the client of it.
+fn keep_replaced(actions: &mut Vec<Action>) {
+    let is_replacement =
+        |action: &Action| matches!(action, Action::Send { message: FromServer::Replaced(_), .. });
+    if actions.iter().any(is_replacement) {
+        actions.retain(|action| !is_replacement(action) && !matches!(action, Action::Close(_)));
     }
 }
 

@@ -3,10 +3,17 @@
 use antiphon_protocol::connection::Ended;
 use antiphon_spec::{
     error_code::ErrorCode,
+    identity::{ContactAddress, Identity},
     message::{
-        client_server::{FromServer, Lookup, ToServer},
-        server_server::{CheckIn, CheckOut, FromPeerServer, LoginEpoch, Replace, ReplaceDone, ToPeerServer},
+        client_server::{FromServer, Login, Lookup, ToServer},
+        common::{Refused, RequestId},
+        location::{Find, Found, FromDirectoryNode, ToDirectoryNode},
+        server_server::{
+            CheckIn, CheckOut, FromPeerServer, LoginEpoch, ProfileVersion, Replace, ReplaceDone, Store,
+            Stored, ToPeerServer,
+        },
     },
+    policy::Preferences,
 };
 
 use super::world::{World, address};
@@ -49,6 +56,29 @@ async fn a_newer_login_replaces_the_older_one() {
 }
 
 #[tokio::test]
+async fn a_logout_leaves_no_record() {
+    let world = World::new().await;
+    let (home, asker) = (world.server("a.example").await, world.server_config("c.example"));
+    let user = world.register(&home).await;
+    let dialler = world.dialler(Some(&world.server_credentials(&asker)));
+    let whom = Identity::DirectoryNode("node".parse().unwrap());
+    let (_, mut node) = dialler.dial::<ToDirectoryNode>(world.node_address(), &whom, None).await.unwrap();
+    let mut records = async || {
+        let find = Find { id: RequestId(1), handle: user.handle.id };
+        node.send(&ToDirectoryNode::Find(find)).await.unwrap();
+        let answer = node.receive().await.unwrap();
+        let FromDirectoryNode::Found(Found { records, .. }) = answer else { panic!("{answer:?}") };
+        records
+    };
+    let (connected, logged_in) = world.login(&user, &home, 5000).await;
+    let [record] = &*records().await else { panic!("one record") };
+    assert_eq!((record.epoch, &record.server), (logged_in.epoch, &home.config.name));
+    assert_eq!(record.address.0, home.server.address());
+    connected.logout().await;
+    assert_eq!(records().await, []);
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_a_logout() {
     let world = World::new().await;
     let (home, away) = (world.server("a.example").await, world.server("b.example").await);
@@ -76,7 +106,7 @@ async fn what_may_not_come_now_closes_the_connection() {
     assert!(matches!(ended, Ended::Error(ErrorCode::UnexpectedMessage)), "{ended:?}");
 
     let (mut twice, _) = world.login(&user, &server, 5000).await;
-    let login = antiphon_spec::message::client_server::Login { id: twice.id(), address: address(5000) };
+    let login = Login { id: twice.id(), address: address(5000) };
     twice.connection.send(&ToServer::Login(login)).await.unwrap();
     let ended = twice.receive().await.unwrap_err();
     assert!(matches!(ended, Ended::Error(ErrorCode::UnexpectedMessage)), "{ended:?}");
@@ -119,16 +149,26 @@ async fn a_server_has_no_power_over_others_users() {
 
     // A server that the root vouches for, and that is neither the home nor the holder.
     let dialler = world.dialler(Some(&world.server_credentials(&other)));
-    let whom = antiphon_spec::identity::Identity::Server(home.config.name.clone());
-    let at = antiphon_spec::identity::ContactAddress(home.server.address());
+    let whom = Identity::Server(home.config.name.clone());
+    let at = ContactAddress(home.server.address());
     let (_, mut peer) = dialler.dial::<ToPeerServer>(at, &whom, None).await.unwrap();
-    let id = antiphon_spec::message::common::RequestId;
+    let id = RequestId;
     let (handle, epoch) = (user.handle.clone(), logged_in.epoch);
     let replace = Replace { id: id(1), user: handle, epoch };
     peer.send(&ToPeerServer::Replace(replace)).await.unwrap();
     let answer = peer.receive().await.unwrap();
     let FromPeerServer::Refused(refused) = answer else { panic!("{answer:?}") };
     assert_eq!(refused.code, ErrorCode::Forbidden);
+
+    // It holds nothing, so it may store nothing.
+    let store = |number, epoch| {
+        let (user, version, messaging) = (user.handle.id, ProfileVersion(0), Preferences::default());
+        ToPeerServer::Store(Store { id: id(number), user, epoch, version, messaging })
+    };
+    peer.send(&store(5, epoch)).await.unwrap();
+    let answer = peer.receive().await.unwrap();
+    let refused = FromPeerServer::Refused(Refused { id: id(5), code: ErrorCode::LoginReplaced });
+    assert_eq!(answer, refused);
 
     // Its check-in is answered and has no effect.
     let check_in = CheckIn { id: id(2), user: user.handle.id, epoch };
@@ -143,6 +183,14 @@ async fn a_server_has_no_power_over_others_users() {
     let FromPeerServer::CheckedOut(checked_out) = answer else { panic!("{answer:?}") };
     assert!(checked_out.epoch > epoch);
     assert_eq!(connected.replaced().await, epoch.0);
+
+    // Now it may, under its own login epoch and not under the one before.
+    peer.send(&store(6, epoch)).await.unwrap();
+    let refused = FromPeerServer::Refused(Refused { id: id(6), code: ErrorCode::LoginReplaced });
+    assert_eq!(peer.receive().await.unwrap(), refused);
+    peer.send(&store(7, checked_out.epoch)).await.unwrap();
+    let stored = Stored { id: id(7), version: ProfileVersion(1) };
+    assert_eq!(peer.receive().await.unwrap(), FromPeerServer::Stored(stored));
 
     // A notice for nobody who is here is answered all the same.
     let stranger = format!("{}@c.example", user.handle.id).parse().unwrap();

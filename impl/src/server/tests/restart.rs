@@ -3,6 +3,7 @@
 use antiphon_spec::{error_code::ErrorCode, policy::Preferences};
 
 use super::world::{Running, World, address};
+use crate::server::Server;
 
 #[tokio::test]
 async fn accounts_epochs_and_preferences_survive() {
@@ -48,4 +49,19 @@ async fn a_server_starts_before_the_directory_node() {
     let (connected, _) = world.login(&user, &server, 5000).await;
     connected.logout().await;
     server.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_under_anothers_name() {
+    let world = World::new().await;
+    let (one, two) = (world.server_config("a.example"), world.server_config("b.example"));
+    let mut config = one.clone();
+    (config.certificate, config.key) = (two.certificate.clone(), two.key.clone());
+    let error = Server::start(config).await.unwrap_err();
+    let told = crate::net::chain(&error);
+    assert!(told.contains("b.example") && told.ends_with("is not a.example's"), "{told}");
+    let mut config = one;
+    (config.user_ca_certificate, config.user_ca_key) = (two.user_ca_certificate, two.user_ca_key);
+    let error = Server::start(config).await.unwrap_err();
+    assert_eq!(error.to_string(), "the user CA is the one of b.example, not of a.example");
 }

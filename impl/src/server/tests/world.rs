@@ -1,5 +1,7 @@
 //! An authority, a directory node, servers, and users with a connection each.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test says what it expects; everything else fails it")]
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use antiphon_protocol::{
@@ -29,10 +31,14 @@ use crate::{
     config::{DirectoryNodeAddress, DirectoryNodeConfig, Limits, RegistrationPolicy, ServerConfig},
     credentials::load_trust,
     directory::DirectoryNode,
+    mutant,
     server::Server,
 };
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// How long a test waits for a message before it fails.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(40);
 
 /// Where everything lives that a test starts.
 pub(crate) struct World {
@@ -57,7 +63,11 @@ pub(crate) struct User {
 }
 
 impl World {
+    /// With the feature `mutants`, the environment makes the whole test process wrong: some test has to fail then.
     pub(crate) async fn new() -> Self {
+        if let Ok(name) = std::env::var(mutant::VARIABLE) {
+            mutant::select(&name).unwrap();
+        }
         let folder = tempfile::tempdir().unwrap();
         let clock: Clock = Arc::new(SystemClock);
         let root = authority::create(&folder.path().join("root"), now(&clock), authority::ROOT_LIFETIME);
@@ -225,7 +235,9 @@ impl Connected {
 
     pub(crate) async fn receive(&mut self) -> Result<FromServer, Ended> {
         loop {
-            let message = self.connection.receive().await?;
+            // Far beyond every deadline of the protocol: what does not come by then never comes.
+            let received = tokio::time::timeout(PATIENCE, self.connection.receive()).await;
+            let message = received.expect("the server says nothing")?;
             if message.link().is_none() {
                 return Ok(message);
             }
