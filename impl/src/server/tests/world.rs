@@ -6,11 +6,11 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use antiphon_protocol::{
     certificate::Trust,
-    connection::{Dialler, DiallingEnd, Ended},
+    connection::{Acceptor, Dialler, DiallingEnd, Ended},
     key::{KeyAlgorithm, KeyPair},
     message::ChannelMessage as _,
     signed,
-    tls::{Clock, Credentials, SystemClock, now},
+    tls::{Clock, Credentials, Port, SystemClock, now},
 };
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -142,6 +142,13 @@ impl World {
 
     pub(crate) fn dialler(&self, credentials: Option<&Credentials>) -> Dialler {
         Dialler::new(credentials.cloned(), Arc::clone(&self.trust), Arc::clone(&self.clock))
+    }
+
+    /// A port that a test answers at as the directory node.
+    pub(crate) fn node_acceptor(&self) -> Acceptor {
+        let (certificate, key) = (self.path("issued/node.pem"), self.path("issued/node.key"));
+        let credentials = crate::credentials::load_credentials(&certificate, &key).unwrap();
+        Acceptor::new(Port::Location, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock))
     }
 
     /// The server's own credentials, for a test that plays the server.
