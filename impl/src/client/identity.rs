@@ -136,6 +136,8 @@ pub struct Account {
     pub handle: UserHandle,
     /// The certificate and its key, as TLS takes them.
     pub credentials: Credentials,
+    /// The first second at which the certificate is good.
+    pub not_before: Timestamp,
     /// The last second at which the certificate is good.
     pub not_after: Timestamp,
 }
@@ -304,7 +306,7 @@ pub(super) fn prove(
         Identity::Server(name) | Identity::DirectoryNode(name) => return Err(not_a_user(name).into()),
     };
     let credentials = Credentials::new(chain, key)?;
-    Ok(Account { handle, credentials, not_after: peer.not_after() })
+    Ok(Account { handle, credentials, not_before: peer.not_before(), not_after: peer.not_after() })
 }
 
 fn not_a_user(name: &ServerName) -> CertificateRefused {

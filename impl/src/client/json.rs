@@ -7,8 +7,8 @@
 //!
 //! # Lines
 //!
-//! A line is one JSON object (RFC 8259) in UTF-8, of at most 131072 bytes, ended by a line feed. Empty lines are ignored. The end of the
-//! input is a `quit`.
+//! A line is one JSON object (RFC 8259) in UTF-8, of at most 131072 bytes, ended by a line feed. Empty lines are ignored.
+//! The end of the input is a `quit`.
 //!
 //! - A **session** is 64 lower-case hexadecimal digits: the session ID.
 //! - A **handle** is a user handle, `ID@home`; an **address** an IP address and a port, `192.0.2.1:5000`.
@@ -21,7 +21,8 @@
 //!
 //! Each has the field `command`, and may have a number `id`, which its answer repeats. A field that the command does not
 //! have is refused. Each command gets exactly one answer: the event in the last column, or `refused`. Answers need
-//! not come in the order of the commands.
+//! not come in the order of the commands, and a command does not wait for the one before: whoever needs the effect of a
+//! command waits for its answer.
 //!
 //! | `command` | other fields | what it does | answer |
 //! | --- | --- | --- | --- |
@@ -124,15 +125,18 @@ pub async fn run(
         pending::<()>().await;
     };
     let writing = async {
-        loop {
-            let event = tokio::select! {
-                event = events.recv() => event,
-                fault = faults.recv() => fault,
-            };
-            let Some(event) = event else { return Ok::<(), io::Error>(()) };
+        // `ready` comes before everything else, and the answer to a line before whatever follows from a later line.
+        let mut next = events.recv().await;
+        while let Some(event) = next {
             output.write_all(to_line(&event).as_bytes()).await?;
             output.flush().await?;
+            next = tokio::select! {
+                biased;
+                fault = faults.recv() => fault,
+                event = events.recv() => event,
+            };
         }
+        Ok::<(), io::Error>(())
     };
     tokio::select! {
         () = reading => {}

@@ -1,5 +1,5 @@
 //! The reference client: an account, a login, and sessions with other users' clients, as a library and as a program
-//! for a person ([`line`]) or for another program ([`json`]).
+//! for a person ([`mod@line`]) or for another program ([`json`]).
 //!
 //! [`Client`] takes [`Command`]s and gives [`ClientEvent`]s; everything else happens inside, in tasks that end when the
 //! client is dropped. What a session does is decided by the machine in `antiphon_spec::session`; this module gives it

@@ -43,6 +43,9 @@ pub(super) const CLOSING_DEADLINE: Duration = Duration::from_secs(2);
 /// How long `quit` waits for sessions to let the user go and for the server to log the user out.
 pub(super) const QUIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the client waits between two attempts to renew its certificate: nothing depends on an hour of its life.
+pub(super) const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// The longest first wait before the client logs in again; it doubles with every attempt.
 pub(super) const RECONNECT_BASE: Duration = Duration::from_secs(1);
 

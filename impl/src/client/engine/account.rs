@@ -6,20 +6,22 @@ use antiphon_protocol::tls::now;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::UserHandle,
-    limits::USER_CERTIFICATE_LIFETIME,
     message::server_server::{Profile, ProfileVersion},
     policy::Preferences,
 };
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Deadline, Engine, Input, links::Place};
+use super::{Deadline, Engine, Input, Me, links::Place};
 use crate::client::{
     event::{ClientEvent, Refusal},
     identity::Account,
     registration::{self, RegistrationError},
     server_link::{self, Answer, Ask, LoginFailure, News, Tell, Token},
-    settings::{RECONNECT_BASE, RECONNECT_CAP, SERVER_QUEUE_MAX},
+    settings::{RECONNECT_BASE, RECONNECT_CAP, RENEWAL_INTERVAL, SERVER_QUEUE_MAX},
 };
+
+/// The longest wait for a renewal that a timer is set to; a certificate lives 30 days at most.
+const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What the login waits for.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Engine {
     pub(super) fn register(&mut self, cause: RegistrationCause) {
         let server = self.configuration.registration.clone();
         let problem = match &server {
-            _ if self.registering => Some(Refusal::Busy),
+            _ if self.registering.is_some() => Some(Refusal::Busy),
             None => Some(Refusal::NoServer),
             Some(_) => None,
         };
@@ -76,7 +78,7 @@ impl Engine {
             }
             return;
         };
-        self.registering = true;
+        self.registering = Some(cause);
         let (key, trust, clock) = (self.key.clone(), Arc::clone(&self.trust), Arc::clone(&self.clock));
         let inputs = self.inputs.clone();
         self.tasks.spawn(async move {
@@ -91,7 +93,7 @@ impl Engine {
         cause: RegistrationCause,
         result: Result<Box<Account>, RegistrationError>,
     ) {
-        self.registering = false;
+        self.registering = None;
         let kept = result.map_err(|error| (error.refusal(), error.to_string())).and_then(|account| {
             let handle = account.handle.clone();
             if self.me.as_ref().is_some_and(|me| me.member.handle != handle) {
@@ -103,6 +105,7 @@ impl Engine {
             kept.and_then(|()| self.folder.keep_configuration(&self.configuration))
                 .map_err(|error| (Refusal::IdentityFolder, error.to_string()))?;
             self.become_user(*account);
+            self.arm_renewal(RENEWAL_INTERVAL);
             Ok(handle)
         });
         match (kept, cause) {
@@ -120,14 +123,22 @@ impl Engine {
         }
     }
 
+    /// Plans the renewal of the certificate for when half of its life is over, but not before `least` has passed.
     //= spec/text/registration.md#the-answer
     //# REG-018: A client SHOULD renew its certificate, by registering its key again, before two thirds of the certificate's validity are over.
-    fn renew_if_old(&mut self) {
-        let Some(me) = &self.me else { return };
-        let left = me.account.not_after.0.saturating_sub(now(&self.clock).0);
-        if left < USER_CERTIFICATE_LIFETIME.as_secs() / 3 {
+    pub(super) fn arm_renewal(&mut self, least: Duration) {
+        let Some(Me { account, .. }) = &self.me else { return };
+        let half = account.not_after.0.saturating_sub(account.not_before.0) / 2;
+        let wait = account.not_before.0.saturating_add(half).saturating_sub(now(&self.clock).0);
+        let wait = Duration::from_secs(wait).max(least).min(RENEWAL_WAIT_MAX);
+        self.timers.arm(Deadline::Renewal, Instant::now() + wait);
+    }
+
+    pub(super) fn renew(&mut self) {
+        if self.configuration.registration.is_some() && self.registering.is_none() {
             self.register(RegistrationCause::Renewal);
         }
+        self.arm_renewal(RENEWAL_INTERVAL);
     }
 
     // --- logging in ---
@@ -155,7 +166,6 @@ impl Engine {
         let dialler = me.dialler.clone();
         self.tasks.spawn(server_link::run(dialler, server, self.address, asked, tell));
         self.login = Login::Asked { requests, command };
-        self.renew_if_old();
     }
 
     pub(super) fn reconnect(&mut self) {
@@ -204,7 +214,7 @@ impl Engine {
     }
 
     /// A login that is given up gets its answer all the same.
-    fn refuse_waiting_login(&mut self) {
+    pub(super) fn refuse_waiting_login(&mut self) {
         if let Login::Asked { command: Some(id), .. } = &self.login {
             let id = *id;
             self.refuse_command(id, "login", ErrorCode::UnexpectedMessage);
@@ -350,7 +360,7 @@ impl Engine {
     }
 
     /// The connection is over: what waits for an answer gets none.
-    fn fail_pending(&mut self) {
+    pub(super) fn fail_pending(&mut self) {
         for (token, purpose) in std::mem::take(&mut self.pending) {
             match purpose {
                 Purpose::Lookup { id, .. } => self.refuse_command(id, "lookup", Refusal::Unreachable),

@@ -117,13 +117,14 @@ impl Engine {
         }
     }
 
-    /// The next step of `quit`: sessions first, then the login, then the end.
+    /// The next step of `quit`: first the sessions let the user go, then every command that is open gets its answer,
+    /// then the server logs the user out.
     pub(super) fn advance_quit(&mut self) {
-        if self.quitting.is_none() || self.finished || !self.sessions.is_empty() {
+        if self.quitting.is_none() || self.finished || !self.sessions.is_empty() || self.owes_answers() {
             return;
         }
         match &self.login {
-            Login::Out => self.finish(),
+            Login::Out => {}
             Login::Asked { .. } | Login::Lost => self.log_out(None),
             Login::In { .. } => {
                 let asked = self.pending.values().any(|purpose| matches!(purpose, Purpose::Logout { .. }));
@@ -137,14 +138,27 @@ impl Engine {
         }
     }
 
-    /// Answers the `quit` and ends.
+    /// Whether a command waits for the answer of a server.
+    fn owes_answers(&self) -> bool {
+        let pending = self.pending.values().any(|purpose| match purpose {
+            Purpose::Lookup { .. } | Purpose::Preferences { .. } | Purpose::Logout { id: Some(_) } => true,
+            Purpose::Link { .. } | Purpose::Logout { id: None } => false,
+        });
+        let registering = matches!(self.registering, Some(RegistrationCause::Command(_)));
+        let logging_in = matches!(self.login, Login::Asked { command: Some(_), .. });
+        pending || registering || logging_in
+    }
+
+    /// Answers what is open, the `quit` last, and ends.
     pub(super) fn finish(&mut self) {
-        if let Some(id) = self.quitting
-            && !self.finished
-        {
-            self.answer(id, ClientEvent::Quit);
-            self.finished = true;
+        let Some(id) = self.quitting.filter(|_| !self.finished) else { return };
+        if let Some(RegistrationCause::Command(id)) = self.registering.take() {
+            self.refuse_command(id, "register", Refusal::Quitting);
         }
+        self.refuse_waiting_login();
+        self.fail_pending();
+        self.answer(id, ClientEvent::Quit);
+        self.finished = true;
     }
 }
 

@@ -175,11 +175,17 @@ impl Engine {
     }
 
     fn invited(&mut self, incoming: Incoming, peer: Peer, message: &InvitationMessage) {
+        if self.sessions.get(&message.session).is_some_and(|conversation| conversation.over) {
+            // Who asks a former member back has seen the epoch without it, and waits for no link of the past.
+            self.drop_session(message.session);
+        }
+        //= spec/text/sessions.md#links
+        //# SESS-009: A client MUST answer with `reject`, and close, when it receives an `invite` to a session that it has an invitation to or is in already.
+        let known = self.sessions.contains_key(&message.session);
         let waiting = self.sessions.values().filter(|conversation| {
             conversation.machine.awaits_answer() && conversation.inviter.as_ref() == Some(&peer.handle)
         });
         let full = self.sessions.len() >= SESSIONS_MAX || waiting.count() >= INVITATIONS_PER_INVITER_MAX;
-        let known = self.sessions.contains_key(&message.session);
         let Some(preferences) = self.preferences.as_ref().filter(|_| !full && !known) else {
             return self.reject_incoming(incoming, message.session);
         };

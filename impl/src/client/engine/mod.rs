@@ -13,6 +13,7 @@ mod sessions;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use antiphon_protocol::{
@@ -96,6 +97,8 @@ enum Deadline {
     Session(SessionId, Timer),
     /// The next attempt to log in again.
     Reconnect,
+    /// The renewal of the certificate.
+    Renewal,
     /// The end of the patience of `quit`.
     Quit,
 }
@@ -131,7 +134,8 @@ pub(super) struct Engine {
     address: ContactAddress,
 
     me: Option<Me>,
-    registering: bool,
+    /// The registration that is under way.
+    registering: Option<RegistrationCause>,
     login: Login,
     /// Counts the connections to the local server.
     generation: u64,
@@ -187,7 +191,7 @@ impl Engine {
             listener: Arc::new(parts.listener),
             address: parts.address,
             me: None,
-            registering: false,
+            registering: None,
             login: Login::Out,
             generation: 0,
             reconnects: 0,
@@ -210,6 +214,7 @@ impl Engine {
         };
         if let Some(account) = parts.account {
             engine.become_user(account);
+            engine.arm_renewal(Duration::ZERO);
         }
         let handle = engine.me.as_ref().map(|me| me.member.handle.clone());
         engine.tell(ClientEvent::Ready { interface: INTERFACE, address: engine.address, handle });
@@ -286,6 +291,7 @@ impl Engine {
             match deadline {
                 Deadline::Session(session, timer) => self.timer_fired(session, timer),
                 Deadline::Reconnect => self.reconnect(),
+                Deadline::Renewal => self.renew(),
                 Deadline::Quit => {
                     tracing::info!("not everybody let the user go in time");
                     self.finish();
@@ -316,7 +322,8 @@ impl Engine {
         }
         let acceptor =
             Acceptor::new(Port::ClientClient, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock));
-        self.listening.abort_all();
+        // One listens at a time; the one before ends with its set.
+        self.listening = JoinSet::new();
         self.listening.spawn(listener::run(Arc::clone(&self.listener), acceptor, self.inputs.clone()));
     }
 
@@ -351,5 +358,5 @@ impl Engine {
 }
 
 fn far_away() -> Instant {
-    Instant::now() + std::time::Duration::from_secs(3600)
+    Instant::now() + Duration::from_secs(3600)
 }

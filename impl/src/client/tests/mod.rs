@@ -2,6 +2,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one event among all others")]
 
 mod links;
+mod program;
 mod server;
 mod sessions;
 mod world;

@@ -229,3 +229,54 @@ async fn a_client_that_vanishes_is_removed() {
         .await;
     alice.sees(session, &[&a]).await;
 }
+
+#[tokio::test]
+async fn invitations_and_leaves_at_once_end_in_one_view() {
+    let world = World::new().await;
+    let mut alice = world.user("alice", &world.home1).await;
+    let mut bob = world.user("bob", &world.home1).await;
+    let mut carol = world.user("carol", &world.home2).await;
+    let mut dave = world.user("dave", &world.home2).await;
+    let (a, b, c, d) = (alice.handle(), bob.handle(), carol.handle(), dave.handle());
+    let session = alice.create().await;
+    alice.brings(session, &mut bob).await;
+    bob.sees(session, &[&a, &b]).await;
+
+    alice.tell(Command::Invite { session, handle: c.clone() }).await;
+    bob.tell(Command::Invite { session, handle: d.clone() }).await;
+    for invitee in [&mut carol, &mut dave] {
+        invitee.is_invited().await;
+    }
+    carol.tell(Command::Accept { session }).await;
+    dave.tell(Command::Accept { session }).await;
+    let mut views = Vec::new();
+    for user in [&mut alice, &mut bob, &mut carol, &mut dave] {
+        views.push(user.sees(session, &[&a, &b, &c, &d]).await);
+    }
+    assert!(views.iter().all(|view| *view == views[0]), "{views:#?}");
+
+    for user in [&mut bob, &mut carol] {
+        user.tell(Command::Send { session, text: format!("goodbye from {}", user.name) }).await;
+        user.tell(Command::Leave { session }).await;
+    }
+    for user in [&mut alice, &mut dave] {
+        user.sees(session, &[&a, &d]).await;
+        let heard = [user.hears(session).await.1, user.hears(session).await.1];
+        assert!(heard.contains(&"goodbye from bob".to_owned()), "{heard:?}");
+        assert!(heard.contains(&"goodbye from carol".to_owned()), "{heard:?}");
+    }
+    for user in [&mut bob, &mut carol] {
+        assert_eq!(user.ends(session).await, "left");
+    }
+    // Who has left comes back by invitation, to the same session.
+    dave.brings(session, &mut bob).await;
+    for user in [&mut alice, &mut bob, &mut dave] {
+        user.sees(session, &[&a, &b, &d]).await;
+    }
+    for user in [&mut alice, &mut bob, &mut dave] {
+        user.tell(Command::Leave { session }).await;
+    }
+    for user in [&mut alice, &mut bob, &mut dave] {
+        assert_eq!(user.ends(session).await, "left");
+    }
+}
