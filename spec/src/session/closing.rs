@@ -57,6 +57,20 @@ impl Membership {
         Next::Stay
     }
 
+    /// Whether the end of the link to this peer is part of the own leave: whoever has begun the epoch without this
+    /// member closes its link, and need not wait until this member has begun it too.
+    pub(super) fn is_let_go_by(&self, peer: &UserHandle) -> bool {
+        self.closing.as_ref().is_some_and(|closing| {
+            let leaves = closing.next.member(&self.me.handle).is_none();
+            leaves && (*peer != self.epoch.coordinator || closing.sent.is_some())
+        })
+    }
+
+    /// Whether the epoch closes for the leave of this peer, which may be gone as soon as it has begun the next one.
+    pub(super) fn lets_go(&self, peer: &UserHandle) -> bool {
+        self.closing.as_ref().is_some_and(|closing| closing.next.member(peer).is_none())
+    }
+
     /// What nobody can grant over this member's head: a newcomer that it has not admitted, its own leave.
     fn agrees(&self, change: &Change) -> bool {
         match change {
@@ -147,10 +161,12 @@ impl Membership {
             }
             Change::Void(newcomer) => self.settle_void(&newcomer, mine, work),
             Change::Leave(who) | Change::Remove(who) => {
-                work.disconnect(&who, None);
                 work.push(Action::Disarm(Timer::Lost(who.clone())));
-                self.lost.remove(&who);
-                self.held.retain(|(from, _)| from.handle != who);
+                // Where that link is gone already, the one who left may be back with a ticket on another.
+                if !self.lost.remove(&who) {
+                    work.disconnect(&who, None);
+                    self.held.retain(|(from, _)| from.handle != who);
+                }
                 self.forget_unacknowledged(&who, work);
             }
             Change::HandOver(_) | Change::Create(_) => {}

@@ -18,7 +18,7 @@ use crate::{
     limits::{INVITATION_LIFETIME, LINGER},
     machine::{Context, Machine},
     message::client_client::{
-        InvitationBody, InvitationMessage, Invite, PeerMessage, Reject, SessionMessage,
+        InvitationBody, InvitationMessage, Invite, PeerMessage, Reject, SessionBody, SessionMessage,
     },
     mutant::{Mutant, active},
     policy::Verdict,
@@ -27,10 +27,11 @@ use crate::{
 /// One session at one client, from the first invitation to the last link.
 ///
 /// **Contract of the caller.** Links are named by the peer's handle: there is at most one link of a session to a peer.
-/// When a second one comes up with an `admit` while the first carries a pending invitation, the caller closes the
-/// first, reports [`Event::LinkLost`] for it, and then hands in the `admit`; in every other case it refuses the second
-/// with `already-member`. An `invite` to a session that the client is in already is answered with `reject` without
-/// the machine. When [`Session::is_ended`] turns true, the caller drops the machine, its timers and its links.
+/// When a second one comes up, the caller asks [`Session::gives_way`]: if the first one gives way, the caller closes it,
+/// reports [`Event::LinkLost`] for it, and then hands in the `admit`; otherwise it refuses the second one with
+/// `already-member`. An `invite` to a session that the client is in already is answered with `reject` without the
+/// machine, unless [`Notice::Ended`] was told: then the machine is dropped, and the invitation begins a new one. When
+/// [`Session::is_ended`] turns true, the caller drops the machine, its timers and its links.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     pub(super) me: Member,
@@ -185,6 +186,20 @@ impl Session {
     #[must_use]
     pub fn invites(&self, peer: &UserHandle) -> bool {
         self.membership().is_some_and(|member| member.invites(peer))
+    }
+
+    /// Whether a new link of this peer, on which this message came first, takes the place of the link that stands.
+    ///
+    /// A newcomer that shows a ticket has given up every link that it had before. But a ticket for an epoch that is
+    /// over came over a link that is itself the older one.
+    #[must_use]
+    pub fn gives_way(&self, peer: &UserHandle, message: &SessionMessage) -> bool {
+        self.membership().is_some_and(|member| {
+            let is_outside = member.epoch.member(peer).is_none() || member.lets_go(peer);
+            is_outside
+                && message.epoch >= member.epoch.number
+                && matches!(message.body, SessionBody::Admit(_))
+        })
     }
 
     /// Whether the machine, its timers and its links can be dropped.

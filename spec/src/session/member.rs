@@ -373,7 +373,13 @@ impl Membership {
         if self.epoch.member(peer).is_none() || !self.lost.insert(peer.clone()) {
             return Next::Stay;
         }
-        work.tell(Notice::MemberLost(peer.clone()));
+        if self.is_let_go_by(peer) {
+            self.forget_unacknowledged(peer, work);
+            return self.begin_epoch_if_flushed(work);
+        }
+        if !self.lets_go(peer) {
+            work.tell(Notice::MemberLost(peer.clone()));
+        }
         if *peer == self.epoch.coordinator {
             return self.give_up(EndReason::CoordinatorLost, work);
         }

@@ -9,7 +9,9 @@ use crate::{
     error_code::ErrorCode,
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
     machine::{Context, Machine},
-    message::client_client::{Content, InvitationBody, InvitationMessage, PeerMessage, Reject},
+    message::client_client::{
+        Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionMessage,
+    },
     policy::Verdict,
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
     time::Timestamp,
@@ -147,8 +149,8 @@ impl Net {
         self.sessions.get(&who).is_some_and(|session| !session.is_ended())
     }
 
-    fn invites(&self, who: u8, invitee: u8) -> bool {
-        self.sessions.get(&who).is_some_and(|session| session.invites(&member(invitee).handle))
+    fn gives_way(&self, who: u8, newcomer: u8, message: &SessionMessage) -> bool {
+        self.sessions.get(&who).is_some_and(|session| session.gives_way(&member(newcomer).handle, message))
     }
 
     fn put(&mut self, link: usize, from: u8, item: Item) {
@@ -252,12 +254,14 @@ impl Net {
                 self.sessions.insert(to, session);
                 self.carry_out(to, out);
             }
-            PeerMessage::Session(_) if self.is_in(to) => {
-                if self.invites(to, from) {
+            PeerMessage::Session(said) if self.is_in(to) => {
+                if self.gives_way(to, from, said) {
                     self.hang_up(to, from);
                     self.feed(to, Event::LinkLost { peer: peer(from).handle });
+                } else if self.tables.contains_key(&(to, from)) {
+                    self.put(link, to, Item::End);
+                    return;
                 }
-                assert!(!self.tables.contains_key(&(to, from)), "{from} has two links to {to}");
                 self.tables.insert((to, from), link);
                 self.feed(to, Event::Received { from: peer(from), message });
             }
