@@ -234,13 +234,15 @@ impl Engine {
         let is_ticket = matches!(message.body, SessionBody::Admit(_));
         let listed = conversation.machine.epoch().is_some_and(|epoch| epoch.member(&peer.handle).is_some());
         if self.links.get(&place).is_some() {
-            //= spec/text/sessions.md#links
-            //# SESS-010: A client MUST close with `already-member` a second link to a peer for one session, unless the second one begins with `admit` and the first one carries only an invitation that the accepting client made and that has no answer yet.
-            if !is_ticket || !conversation.machine.invites(&peer.handle) {
+            // One link to a peer for each session (SESS-010); which of two counts is the machine's business.
+            if !conversation.machine.gives_way(&peer.handle, message) {
                 return self.refuse_incoming(incoming, ErrorCode::AlreadyMember);
             }
             self.close_link(&place, None);
             self.step(place.0, Event::LinkLost { peer: peer.handle.clone() });
+            if !self.sessions.contains_key(&place.0) {
+                return self.refuse_unknown_session(incoming, place.0, &peer);
+            }
         } else if listed && !is_ticket {
             // A member whose link is lost is on its way out, and talks no more.
             return self.refuse_incoming(incoming, ErrorCode::UnexpectedMessage);
