@@ -196,20 +196,20 @@ impl Membership {
 
     // --- hand-over ---
 
-    /// Offers the coordinator's part to the lowest handle that has not declined. Where all have, they are leaving too
-    /// and their requests are in the queue: the own leave waits behind them.
+    /// Offers the coordinator's part to the lowest handle that has not declined. Where all have, whoever said no is
+    /// leaving too, and the own leave waits behind the requests in the queue. With none there, those who have declined
+    /// had only been too slow, and are asked again.
     fn offer_part(&mut self, request: Queued, work: &mut Work<'_, '_>) -> Option<Next> {
         let coordinator = self.coordinator.as_mut()?;
         let me = &self.me.handle;
-        let candidate = self
-            .epoch
-            .handles()
-            .find(|handle| *handle != me && !coordinator.declined.contains(*handle))
-            .cloned();
-        let Some(to) = candidate else {
-            let alone = coordinator.queue.is_empty();
+        let others = || self.epoch.handles().filter(|other| *other != me);
+        if coordinator.queue.is_empty() && others().all(|other| coordinator.declined.contains(other)) {
+            coordinator.declined.clear();
+        }
+        let candidate = others().find(|other| !coordinator.declined.contains(*other));
+        let Some(to) = candidate.cloned() else {
             coordinator.queue.push_back(request);
-            return alone.then_some(Next::Stay);
+            return None;
         };
         self.send(&to, SessionBody::HandOver(HandOver {}), work);
         if active(Mutant::HandOverUnanswered) {

@@ -90,7 +90,7 @@ impl Membership {
                 work.disconnect(&from.handle, None);
                 work.tell(Notice::InvitationRejected { invitee: from.handle.clone() });
                 self.invitee_gone(&from.handle, work);
-                Next::Stay
+                self.newcomer_unlinked(&from.handle, work)
             }
             Some(Invitation::Link | Invitation::TokenInVain(_) | Invitation::Void) | None => {
                 self.fault(&from.handle, ErrorCode::UnexpectedMessage, work)

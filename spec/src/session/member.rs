@@ -202,7 +202,7 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::NoSuchSession, work);
         }
         let is_ticket = matches!(message.body, SessionBody::Admit(_));
-        let is_newcomer = self.admission.as_ref().is_some_and(|a| a.newcomer().handle == from.handle);
+        let is_newcomer = self.has_admitted(&from.handle);
         if self.epoch.member(&from.handle).is_none() && !is_ticket && !is_newcomer {
             return self.fault(&from.handle, ErrorCode::Forbidden, work);
         }
@@ -365,10 +365,8 @@ impl Membership {
     fn link_lost(&mut self, peer: &UserHandle, work: &mut Work<'_, '_>) -> Next {
         self.held.retain(|(from, _)| from.handle != *peer);
         self.invitee_unreachable(peer, work);
-        let admitted = self.admission.as_ref().is_some_and(|a| a.newcomer().handle == *peer);
-        if admitted {
-            self.lost.insert(peer.clone());
-            return self.newcomer_lost(peer, work);
+        if self.has_admitted(peer) {
+            return self.newcomer_unlinked(peer, work);
         }
         if self.epoch.member(peer).is_none() || !self.lost.insert(peer.clone()) {
             return Next::Stay;
@@ -390,6 +388,19 @@ impl Membership {
             self.wait_for_removal(peer, work);
             self.begin_epoch_if_flushed(work)
         }
+    }
+
+    fn has_admitted(&self, peer: &UserHandle) -> bool {
+        self.admission.as_ref().is_some_and(|admission| admission.newcomer().handle == *peer)
+    }
+
+    /// The link to somebody who does not come, or is lost on the way in, is closed: nothing more is sent there.
+    pub(super) fn newcomer_unlinked(&mut self, peer: &UserHandle, work: &mut Work<'_, '_>) -> Next {
+        if !self.has_admitted(peer) {
+            return Next::Stay;
+        }
+        self.lost.insert(peer.clone());
+        self.newcomer_lost(peer, work)
     }
 
     pub(super) fn wait_for_removal(&self, peer: &UserHandle, work: &mut Work<'_, '_>) {
