@@ -1,1 +1,28 @@
-//! stub
+//! Antiphon, checked: stateright models that drive the machines of `antiphon-spec`, and never a second writing of them.
+//!
+//! A model gives the very [`Session`](antiphon_spec::session::Session) that clients run to every order of deliveries and every
+//! choice of the users, within bounds, with symbolic signatures in place of real ones ([`SessionModel`]). The
+//! properties are those of chapter *Sessions*; [`catalogue`] lists the models by name.
+//!
+//! Nothing here is a simulation with probabilities: what the checker reports as holding, holds in every reachable state.
+
+mod cast;
+pub mod catalogue;
+pub mod check;
+mod crypto;
+mod digest;
+mod link;
+mod monitor;
+pub mod mutants;
+mod properties;
+mod scenario;
+mod session_model;
+mod shared;
+mod turn;
+mod words;
+mod world;
+
+pub use cast::Who;
+pub use scenario::{Dialling, Scenario};
+pub use session_model::{SessionModel, Step};
+pub use world::{Budget, World};

@@ -1,0 +1,76 @@
+//! The people of the models: five clients with handles, keys and addresses of their own.
+
+use std::{fmt, net::SocketAddr};
+
+use antiphon_spec::{
+    identity::{ContactAddress, KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
+    session::Member,
+};
+
+/// One client, by its place in the order of handles.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Who(pub(crate) u8);
+
+const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+
+impl Who {
+    /// Every client of a model with so many.
+    pub(crate) fn first(count: u8) -> impl Iterator<Item = Self> + Clone {
+        (0..count).map(Self)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The client behind a handle of [`Cast`].
+    pub(crate) fn of(handle: &UserHandle) -> Self {
+        let [first, ..] = handle.id.0;
+        Self(first)
+    }
+
+    /// The client's bit in a set.
+    pub(crate) fn bit(self) -> u8 {
+        1 << self.0
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAMES.get(self.index()).copied().unwrap_or("nobody"))
+    }
+}
+
+impl fmt::Debug for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who plays in a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Cast(Vec<Member>);
+
+impl Cast {
+    /// The first `count` clients, at most as many as there are names.
+    pub(crate) fn new(count: u8) -> Self {
+        Self(Who::first(count).filter_map(Self::member_of).collect())
+    }
+
+    fn member_of(who: Who) -> Option<Member> {
+        let home: ServerName = "a.example".parse().ok()?;
+        Some(Member {
+            key: KeyHash([who.0; 32]),
+            handle: UserHandle { id: ObjectHandle([who.0; 16]), home },
+            address: ContactAddress(SocketAddr::from(([192, 0, 2, who.0 + 1], 5000))),
+        })
+    }
+
+    pub(crate) fn member(&self, who: Who) -> Option<&Member> {
+        self.0.get(who.index())
+    }
+
+    pub(crate) fn peer(&self, who: Who) -> Option<Peer> {
+        self.member(who).map(|member| Peer { handle: member.handle.clone(), key: member.key })
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs a model and says what became of every property.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use stateright::{
+    Checker, Expectation, HasDiscoveries, Model as _, Path,
+    report::{ReportData, ReportDiscovery, Reporter},
+};
+
+use crate::{
+    catalogue::Entry,
+    session_model::{SessionModel, Step},
+    world::World,
+};
+
+/// How a check is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many threads search.
+    pub threads: usize,
+    /// The number of states after which the search is given up; none where the model is explored to its end.
+    pub states_max: Option<usize>,
+    /// How often the progress is written to standard error; never, if absent.
+    pub progress: Option<Duration>,
+}
+
+/// What became of a property.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It holds in every state that was seen.
+    Holds,
+    /// The place is reached.
+    Reached,
+    /// No state that was seen is such a place.
+    Unreached,
+    /// It does not hold; the steps that lead there, each with what happens in it.
+    Fails(Vec<Vec<String>>),
+}
+
+/// What a run found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of which model.
+    pub model: &'static str,
+    /// States that were generated, repeated ones too.
+    pub states: usize,
+    /// States that differ.
+    pub unique: usize,
+    /// Steps on the longest path that was followed.
+    pub depth: usize,
+    /// How long it took.
+    pub duration: Duration,
+    /// Whether every reachable state was seen.
+    pub complete: bool,
+    /// The properties, in the model's order.
+    pub outcomes: Vec<(&'static str, Outcome)>,
+}
+
+impl Report {
+    /// Whether all properties hold and all places are reached, in all states.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.complete
+            && self.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Holds | Outcome::Reached))
+    }
+
+    /// The first place that is never reached although every state was seen.
+    #[must_use]
+    pub fn missed(&self) -> Option<&'static str> {
+        let missed = |(_, outcome): &&(&'static str, Outcome)| matches!(outcome, Outcome::Unreached);
+        self.outcomes.iter().filter(|_| self.complete).find(missed).map(|(name, _)| *name)
+    }
+
+    /// The first property that does not hold, with its counterexample.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&'static str, &[Vec<String>])> {
+        self.outcomes.iter().find_map(|(name, outcome)| match outcome {
+            Outcome::Fails(steps) => Some((*name, steps.as_slice())),
+            Outcome::Holds | Outcome::Reached | Outcome::Unreached => None,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a speed for people to read")]
+        let speed = self.unique as f64 / seconds.max(0.001);
+        writeln!(
+            f,
+            "{}: {} states, {} unique, depth {}, {seconds:.1} s, {speed:.0} unique states/s{}",
+            self.model,
+            self.states,
+            self.unique,
+            self.depth,
+            if self.complete { "" } else { ", NOT explored to the end" }
+        )?;
+        for (name, outcome) in &self.outcomes {
+            let verdict = match outcome {
+                Outcome::Holds => "holds",
+                Outcome::Reached => "reached",
+                Outcome::Unreached => "NOT REACHED",
+                Outcome::Fails(_) => "FAILS",
+            };
+            writeln!(f, "  {verdict:<11} {name}")?;
+        }
+        if let Some((name, steps)) = self.failure() {
+            writeln!(f, "  counterexample to \"{name}\", {} steps:", steps.len())?;
+            Steps(steps).fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// A counterexample, a numbered paragraph a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a>(pub &'a [Vec<String>]);
+
+impl fmt::Display for Steps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, lines) in (1..).zip(self.0) {
+            let mut lines = lines.iter();
+            writeln!(f, "  {number:>4}. {}", lines.next().map_or("", String::as_str))?;
+            for line in lines {
+                writeln!(f, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Explores a model breadth-first until a property fails or there is nothing left. What fails comes with the
+/// shortest counterexample.
+#[must_use]
+pub fn check(entry: &Entry, options: Options) -> Report {
+    let mut report = search(entry, options, None);
+    // A search by several threads, and one that notices a failure only after a batch of states, does not find the
+    // shortest path first. So search again, by one thread and only among shorter paths, until there is none.
+    while let Some(length) = report.failure().map(|(_, steps)| steps.len()) {
+        let shorter = search(entry, Options { threads: 1, ..options }, Some(length));
+        match shorter.failure() {
+            Some((name, steps)) => {
+                let found = Outcome::Fails(steps.to_vec());
+                for (property, outcome) in &mut report.outcomes {
+                    if *property == name {
+                        *outcome = found.clone();
+                    } else if matches!(outcome, Outcome::Fails(_)) {
+                        *outcome = Outcome::Holds;
+                    }
+                }
+            }
+            None => break,
+        }
+    }
+    report
+}
+
+fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Report {
+    let model = SessionModel::new(entry.scenario);
+    let properties = model.properties();
+    let start = Instant::now();
+    let mut builder = model.checker().threads(options.threads).finish_when(HasDiscoveries::AnyFailures);
+    if let Some(length) = shorter_than {
+        // The checker counts the states of a path and leaves out those at the target.
+        builder = builder.target_max_depth(length + 1);
+    }
+    if let Some(states) = options.states_max {
+        builder = builder.target_state_count(states);
+    }
+    let checker = builder.spawn_bfs();
+    let checker = match options.progress {
+        Some(every) => checker.join_and_report(&mut Progress { model: entry.name, every, last: start }),
+        None => checker.join(),
+    };
+    let duration = start.elapsed();
+    let mut found = checker.discoveries();
+    let outcomes: Vec<(&'static str, Outcome)> = properties
+        .iter()
+        .map(|property| {
+            let outcome = match (&property.expectation, found.remove(property.name)) {
+                (Expectation::Sometimes, Some(_)) => Outcome::Reached,
+                (Expectation::Sometimes, None) => Outcome::Unreached,
+                (Expectation::Always | Expectation::Eventually, None) => Outcome::Holds,
+                (Expectation::Always | Expectation::Eventually, Some(path)) => {
+                    Outcome::Fails(tell(checker.model(), path))
+                }
+            };
+            (property.name, outcome)
+        })
+        .collect();
+    let failed = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Fails(_)));
+    let cut_short = options.states_max.is_some_and(|states| checker.state_count() >= states);
+    Report {
+        model: entry.name,
+        states: checker.state_count(),
+        unique: checker.unique_state_count(),
+        // The checker counts the states of the longest path.
+        depth: checker.max_depth().saturating_sub(1),
+        duration,
+        complete: !failed && !cut_short && shorter_than.is_none(),
+        outcomes,
+    }
+}
+
+fn tell(model: &SessionModel, path: Path<World, Step>) -> Vec<Vec<String>> {
+    path.into_vec().iter().filter_map(|(world, step)| Some(model.tell(world, step.as_ref()?))).collect()
+}
+
+/// Writes to standard error how far a search is.
+struct Progress {
+    model: &'static str,
+    every: Duration,
+    last: Instant,
+}
+
+impl Reporter<SessionModel> for Progress {
+    #[expect(clippy::print_stderr, reason = "this is the progress that the user of the binary asked for")]
+    fn report_checking(&mut self, data: ReportData) {
+        // A short search needs no progress.
+        if !data.done && self.last.elapsed() >= self.every {
+            self.last = Instant::now();
+            eprintln!(
+                "{}: {} states, {} unique, depth {}, {} s",
+                self.model,
+                data.total_states,
+                data.unique_states,
+                data.max_depth,
+                data.duration.as_secs()
+            );
+        }
+    }
+
+    fn report_discoveries(
+        &mut self,
+        _: &SessionModel,
+        _: BTreeMap<&'static str, ReportDiscovery<SessionModel>>,
+    ) {
+    }
+
+    fn delay(&self) -> Duration {
+        // The checker is joined only after the last delay, so a long one would hold up short searches.
+        Duration::from_millis(200).min(self.every)
+    }
+}

@@ -1,0 +1,91 @@
+//! Symbolic cryptography: a signature is a term that only the owner of the key can make.
+//!
+//! What stands for a signed object is the deterministic CBOR of (context, key, claims). A model never builds one by
+//! any other way than a client's own [`Hand`], so nobody can sign for somebody else. Hashes are fixed digests that
+//! are taken to be free of collisions.
+
+use std::cell::RefCell;
+
+use antiphon_spec::{
+    identity::KeyHash,
+    session::{Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
+    signed::{Claims, Sign, SignatureRejected, Signed, Verify},
+};
+
+use crate::digest::digest_bytes;
+
+/// The key of one client, in the one step in which it is used.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    key: KeyHash,
+    granted: RefCell<Vec<Grant>>,
+}
+
+impl Hand {
+    pub(crate) fn new(key: KeyHash) -> Self {
+        Self { key, granted: RefCell::new(Vec::new()) }
+    }
+
+    /// The grants that were signed with this hand, for the properties about grants.
+    pub(crate) fn into_granted(self) -> Vec<Grant> {
+        self.granted.into_inner()
+    }
+
+    fn sign<T: Claims>(&self, claims: &T) -> Signed<T> {
+        let mut bytes = Vec::new();
+        // A vector takes all bytes, and the claims are plain maps; if they ever were not, nobody could verify this.
+        if ciborium::into_writer(&(T::CONTEXT, self.key, claims), &mut bytes).is_err() {
+            bytes.clear();
+        }
+        Signed::from_bytes(bytes)
+    }
+}
+
+fn open<T: Claims>(signed: &Signed<T>) -> Result<(KeyHash, T), SignatureRejected> {
+    let (context, key, claims): (String, KeyHash, T) =
+        ciborium::from_reader(signed.as_bytes()).map_err(|_| SignatureRejected)?;
+    if context == T::CONTEXT { Ok((key, claims)) } else { Err(SignatureRejected) }
+}
+
+fn verify<T: Claims>(signed: &Signed<T>, signer: &KeyHash) -> Result<T, SignatureRejected> {
+    let (key, claims) = open(signed)?;
+    if key == *signer { Ok(claims) } else { Err(SignatureRejected) }
+}
+
+impl Sign for Hand {
+    fn sign_grant(&self, grant: &Grant) -> Signed<Grant> {
+        self.granted.borrow_mut().push(grant.clone());
+        self.sign(grant)
+    }
+
+    fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
+        self.sign(ticket)
+    }
+}
+
+impl Verify for Hand {
+    fn verify_grant(&self, grant: &Signed<Grant>, signer: &KeyHash) -> Result<Grant, SignatureRejected> {
+        verify(grant, signer)
+    }
+
+    fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
+        verify(ticket, signer)
+    }
+
+    fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {
+        open(ticket).map(|(_, ticket)| ticket)
+    }
+
+    fn hash_epoch(&self, epoch: &Epoch) -> EpochHash {
+        hash_epoch(epoch)
+    }
+
+    fn derive_session_id(&self, origin: &Origin) -> SessionId {
+        SessionId(digest_bytes("antiphon-session/1", origin))
+    }
+}
+
+/// The hash that stands for the epoch in the models.
+pub(crate) fn hash_epoch(epoch: &Epoch) -> EpochHash {
+    EpochHash(digest_bytes("antiphon-epoch/1", epoch))
+}

@@ -1,0 +1,168 @@
+//! Links between clients: reliable, in order, and closed by either end.
+//!
+//! A link is one TLS connection. Its dialler knows that it stands; its accepting end learns about it with the first
+//! message. What was sent before an end closed still arrives; what arrives at a closed end is gone. The end that did
+//! not close sees the end of the link behind the last message. Two links between the same two clients may stand at
+//! once for a while, one dialled by each or an old one that drains, and nothing orders the one against the other.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use antiphon_spec::message::client_client::PeerMessage;
+
+use crate::cast::Who;
+
+/// What one end of a link is to its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    /// Accepted; no message has arrived yet, and the machine has not heard of it.
+    Unheard,
+    /// The machine's link to this peer.
+    Attached,
+    /// Closed by this client.
+    Closed,
+}
+
+/// Which end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Dialler,
+    Acceptor,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Dialler => Self::Acceptor,
+            Self::Acceptor => Self::Dialler,
+        }
+    }
+}
+
+/// One link, with what is under way in each direction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Link {
+    pub(crate) dialler: Who,
+    pub(crate) acceptor: Who,
+    dialler_end: End,
+    acceptor_end: End,
+    to_dialler: VecDeque<Arc<PeerMessage>>,
+    to_acceptor: VecDeque<Arc<PeerMessage>>,
+}
+
+impl Link {
+    pub(crate) fn new(dialler: Who, acceptor: Who) -> Self {
+        Self {
+            dialler,
+            acceptor,
+            dialler_end: End::Attached,
+            acceptor_end: End::Unheard,
+            to_dialler: VecDeque::new(),
+            to_acceptor: VecDeque::new(),
+        }
+    }
+
+    /// The side of this client, if the link is one of its.
+    pub(crate) fn side_of(&self, who: Who) -> Option<Side> {
+        if who == self.dialler {
+            Some(Side::Dialler)
+        } else if who == self.acceptor {
+            Some(Side::Acceptor)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn client(&self, side: Side) -> Who {
+        match side {
+            Side::Dialler => self.dialler,
+            Side::Acceptor => self.acceptor,
+        }
+    }
+
+    /// The client at the other end.
+    pub(crate) fn peer(&self, side: Side) -> Who {
+        self.client(side.other())
+    }
+
+    pub(crate) fn end(&self, side: Side) -> End {
+        match side {
+            Side::Dialler => self.dialler_end,
+            Side::Acceptor => self.acceptor_end,
+        }
+    }
+
+    fn end_mut(&mut self, side: Side) -> &mut End {
+        match side {
+            Side::Dialler => &mut self.dialler_end,
+            Side::Acceptor => &mut self.acceptor_end,
+        }
+    }
+
+    /// What is on its way to this side.
+    pub(crate) fn towards(&self, side: Side) -> &VecDeque<Arc<PeerMessage>> {
+        match side {
+            Side::Dialler => &self.to_dialler,
+            Side::Acceptor => &self.to_acceptor,
+        }
+    }
+
+    fn towards_mut(&mut self, side: Side) -> &mut VecDeque<Arc<PeerMessage>> {
+        match side {
+            Side::Dialler => &mut self.to_dialler,
+            Side::Acceptor => &mut self.to_acceptor,
+        }
+    }
+
+    /// Sends from this side; a closed end at the other side swallows it.
+    pub(crate) fn send(&mut self, side: Side, message: Arc<PeerMessage>) {
+        if self.end(side.other()) != End::Closed {
+            self.towards_mut(side.other()).push_back(message);
+        }
+    }
+
+    /// Takes the next message for this side.
+    pub(crate) fn receive(&mut self, side: Side) -> Option<Arc<PeerMessage>> {
+        self.towards_mut(side).pop_front()
+    }
+
+    pub(crate) fn attach(&mut self, side: Side) {
+        *self.end_mut(side) = End::Attached;
+    }
+
+    /// Closes this side: it reads no more, and what it has sent still arrives.
+    pub(crate) fn close(&mut self, side: Side) {
+        *self.end_mut(side) = End::Closed;
+        self.towards_mut(side).clear();
+    }
+
+    /// Cuts the link: what is under way is lost with it.
+    pub(crate) fn cut(&mut self) {
+        self.to_dialler.clear();
+        self.to_acceptor.clear();
+    }
+
+    /// Whether this side is about to see the end of the link.
+    pub(crate) fn is_over_for(&self, side: Side) -> bool {
+        self.end(side) == End::Attached
+            && self.end(side.other()) == End::Closed
+            && self.towards(side).is_empty()
+    }
+
+    /// Whether nobody will see anything of the link any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        let unseen = |side: Side| match self.end(side) {
+            End::Closed => true,
+            End::Unheard => self.end(side.other()) == End::Closed && self.towards(side).is_empty(),
+            End::Attached => false,
+        };
+        unseen(Side::Dialler) && unseen(Side::Acceptor)
+    }
+
+    /// Whether nothing is under way, be it a message or the end.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.to_dialler.is_empty()
+            && self.to_acceptor.is_empty()
+            && self.dialler_end == End::Attached
+            && self.acceptor_end == End::Attached
+    }
+}

@@ -1,0 +1,174 @@
+//! The binary `antiphon-models`: lists, checks and explores the models.
+
+use std::{
+    io::{self, Write},
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    time::Duration,
+};
+
+use antiphon_models::{
+    SessionModel,
+    catalogue::{self, Entry},
+    check::{self, Options},
+};
+use clap::{Parser, Subcommand};
+use stateright::Model as _;
+
+/// Checks the machines of Antiphon in every order of events, within bounds.
+#[derive(Debug, Parser)]
+#[command(name = "antiphon-models", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the models.
+    List,
+    /// Explores models to their end and says what became of every property.
+    Check {
+        /// The model; every one, if absent.
+        #[arg(conflicts_with_all = ["bounded", "mutants"])]
+        model: Option<String>,
+        /// Only the small models, which take seconds.
+        #[arg(long, conflicts_with = "mutants")]
+        bounded: bool,
+        /// Instead of the machines as they are, every wrong variant that a model must catch.
+        #[arg(long)]
+        mutants: bool,
+        /// How many threads search.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        threads: u16,
+    },
+    /// Serves a model to a web browser, step by step.
+    Explore {
+        /// The model; the small ones are the readable ones.
+        model: String,
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:3000")]
+        address: SocketAddr,
+    },
+}
+
+fn main() -> ExitCode {
+    let mut out = io::stdout().lock();
+    let good = match Arguments::parse().command {
+        Command::List => list(&mut out),
+        Command::Check { mutants: true, threads, .. } => check_mutants(usize::from(threads), &mut out),
+        Command::Check { model: None, bounded, threads, .. } => {
+            check_all(|entry| entry.quick || !bounded, usize::from(threads), &mut out)
+        }
+        Command::Check { model: Some(model), threads, .. } => match catalogue::find(&model) {
+            Some(_) => check_all(|entry| entry.name == model, usize::from(threads), &mut out),
+            None => unknown(&model),
+        },
+        Command::Explore { model, address } => match catalogue::find(&model) {
+            Some(entry) => explore(entry, address, &mut out),
+            None => unknown(&model),
+        },
+    };
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // The reader of a pipe may have gone; standard error may still be there.
+            let _ = writeln!(io::stderr(), "antiphon-models: cannot write the result: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn unknown(model: &str) -> io::Result<bool> {
+    writeln!(
+        io::stderr(),
+        "antiphon-models: there is no model '{model}'; `antiphon-models list` shows those that there are"
+    )?;
+    Ok(false)
+}
+
+fn list(out: &mut impl Write) -> io::Result<bool> {
+    for entry in catalogue::ALL {
+        writeln!(
+            out,
+            "{:<24} {}{}",
+            entry.name,
+            entry.about,
+            if entry.quick { "" } else { " (takes longer)" }
+        )?;
+    }
+    Ok(true)
+}
+
+fn check_all(chosen: impl Fn(&Entry) -> bool, threads: usize, out: &mut impl Write) -> io::Result<bool> {
+    let options = Options { threads, states_max: None, progress: Some(Duration::from_secs(10)) };
+    let mut good = true;
+    for entry in catalogue::ALL.iter().filter(|entry| chosen(entry)) {
+        let report = check::check(entry, options);
+        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
+        out.flush()?;
+        good &= report.is_good();
+    }
+    writeln!(out, "{}", if good { "all properties hold" } else { "FAILED" })?;
+    Ok(good)
+}
+
+#[cfg(feature = "mutants")]
+fn check_mutants(threads: usize, out: &mut impl Write) -> io::Result<bool> {
+    use antiphon_models::mutants::{Fate, caught_by, check_mutants};
+
+    let mut written = Ok(());
+    let mut tell = |fate: &Fate| {
+        let Some(report) = &fate.caught else {
+            return writeln!(out, "{} (breaks {}): NOT CAUGHT\n", fate.mutant, fate.breaks);
+        };
+        let property = caught_by(report).unwrap_or_default();
+        writeln!(out, "{} (breaks {}): caught by {}", fate.mutant, fate.breaks, report.model)?;
+        match report.failure() {
+            Some((_, steps)) => {
+                writeln!(out, "  \"{property}\" fails after {} steps:", steps.len())?;
+                write!(out, "{}", check::Steps(steps))?;
+            }
+            None => writeln!(out, "  \"{property}\" is never reached in {} states", report.unique)?,
+        }
+        writeln!(out)?;
+        out.flush()
+    };
+    let (caught, all) = check_mutants(threads, |fate| {
+        if written.is_ok() {
+            written = tell(fate);
+        }
+    });
+    written?;
+    writeln!(out, "{caught} of {all} mutants caught")?;
+    Ok(caught == all)
+}
+
+#[cfg(not(feature = "mutants"))]
+fn check_mutants(_threads: usize, _out: &mut impl Write) -> io::Result<bool> {
+    writeln!(
+        io::stderr(),
+        "antiphon-models: this build has no mutants; run `cargo models check --mutants`, which builds them in"
+    )?;
+    Ok(false)
+}
+
+fn explore(entry: &Entry, address: SocketAddr, out: &mut impl Write) -> io::Result<bool> {
+    // The explorer panics if it cannot listen, so see first whether it can.
+    if let Err(error) = TcpListener::bind(address) {
+        writeln!(
+            io::stderr(),
+            "antiphon-models: cannot listen on {address}: {error}; choose another --address"
+        )?;
+        return Ok(false);
+    }
+    writeln!(
+        out,
+        "{}: {}\nopen http://{address}/ in a web browser; ctrl-c ends it",
+        entry.name, entry.about
+    )?;
+    out.flush()?;
+    SessionModel::new(entry.scenario).checker().serve(address);
+    Ok(true)
+}

@@ -1,0 +1,207 @@
+//! What the properties remember of the past, and what they found wrong with it.
+//!
+//! The monitor sees what passes between the machines and their callers, and nothing that is inside a machine. It
+//! keeps as little as the properties need, because all it keeps tells states apart.
+
+use std::sync::Arc;
+
+use antiphon_spec::session::{Change, Epoch, EpochHash, EpochNumber, Grant};
+
+use crate::{cast::Who, crypto::hash_epoch, world::names};
+
+/// A rule that the last step broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Violation {
+    /// A second grant in one epoch.
+    SecondGrant,
+    /// Two epochs of one number.
+    TwoEpochs,
+    /// A change without its grant.
+    ChangeWithoutGrant,
+    /// A message outside its epoch, twice, out of order, or from somebody who is no member.
+    WrongDelivery,
+    /// A member went on without a message of the epoch.
+    MessageMissing,
+    /// A sender was told that somebody has a message who does not.
+    FalseReceipt,
+    /// An honest machine was told that it broke a rule.
+    HonestFault,
+    /// A member was given up although no link was lost.
+    MemberGivenUp,
+    /// A machine spoke to somebody to whom it had no link.
+    NoSuchLink,
+}
+
+/// What happened in one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Record {
+    hash: Option<EpochHash>,
+    grant: Option<Arc<Grant>>,
+}
+
+/// How far the messages of one sender went in one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Said {
+    epoch: EpochNumber,
+    sender: Who,
+    count: u64,
+    /// Who has heard how many of them, ascending.
+    heard: Vec<(Who, u64)>,
+}
+
+/// The past of a run, as far as the properties need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Monitor {
+    /// By the number of the epoch.
+    records: Vec<Record>,
+    /// Only in models with messages.
+    said: Vec<Said>,
+    violations: u16,
+}
+
+impl Monitor {
+    pub(crate) fn has(&self, violation: Violation) -> bool {
+        self.violations & (1 << violation as u8) != 0
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.violations == 0
+    }
+
+    pub(crate) fn blame(&mut self, violation: Violation) {
+        self.violations |= 1 << violation as u8;
+    }
+
+    fn record(&mut self, number: EpochNumber) -> &mut Record {
+        let index = usize::try_from(number.0).unwrap_or(usize::MAX).min(1024);
+        if self.records.len() <= index {
+            self.records.resize(index + 1, Record::default());
+        }
+        // The line above made room for it.
+        #[expect(clippy::indexing_slicing, reason = "the vector was just made long enough")]
+        let record = &mut self.records[index];
+        record
+    }
+
+    /// A coordinator signed a grant.
+    pub(crate) fn granted(&mut self, grant: Grant) {
+        let record = self.record(grant.epoch);
+        match &record.grant {
+            Some(first) if **first != grant => self.blame(Violation::SecondGrant),
+            Some(_) => {}
+            None => record.grant = Some(Arc::new(grant)),
+        }
+    }
+
+    /// A client was told that an epoch began; `before` is the one that it was a member of.
+    pub(crate) fn began(&mut self, who: Who, before: Option<&Epoch>, epoch: &Epoch) {
+        if self.record(epoch.number).hash.is_none() {
+            self.record(epoch.number).hash = Some(hash_epoch(epoch));
+        }
+        if self.record(epoch.number).hash != Some(hash_epoch(epoch)) {
+            self.blame(Violation::TwoEpochs);
+        }
+        if !self.follows_a_grant(epoch) {
+            self.blame(Violation::ChangeWithoutGrant);
+        }
+        if let Some(before) = before {
+            if before.number.next() != epoch.number {
+                self.blame(Violation::TwoEpochs);
+            }
+            self.left_behind(who, before);
+        }
+    }
+
+    /// Whether the change that made this epoch is what the grant of the epoch before was given for.
+    fn follows_a_grant(&mut self, epoch: &Epoch) -> bool {
+        let Some(before) = epoch.number.0.checked_sub(1) else {
+            return matches!(epoch.change, Change::Create(_));
+        };
+        let record = self.record(EpochNumber(before));
+        // The first to install an epoch may be a member of the one before that joined with it; what it says the
+        // hash was, the others hold as well, or the two hashes of that epoch differ.
+        let chained = record.hash.is_none_or(|hash| hash == epoch.previous);
+        let granted = record.grant.as_ref().is_some_and(|grant| {
+            grant.chain == epoch.previous
+                && match (&epoch.change, &grant.change) {
+                    (Change::Void(newcomer), Change::Join(member)) => *newcomer == member.handle,
+                    (change, granted) => change == granted,
+                }
+        });
+        chained && granted
+    }
+
+    /// A member of `epoch` has gone on: it must have all that the others said in it.
+    pub(crate) fn left_behind(&mut self, who: Who, epoch: &Epoch) {
+        let missing = self
+            .said
+            .iter()
+            .any(|said| said.epoch == epoch.number && said.sender != who && said.heard_by(who) < said.count);
+        if missing {
+            self.blame(Violation::MessageMissing);
+        }
+    }
+
+    fn said(&mut self, epoch: EpochNumber, sender: Who) -> Option<&mut Said> {
+        self.said.iter_mut().find(|said| said.epoch == epoch && said.sender == sender)
+    }
+
+    /// A client was told that its message went out.
+    pub(crate) fn sent(&mut self, who: Who, epoch: EpochNumber, number: u64) {
+        let count = self.said(epoch, who).map_or(0, |said| said.count);
+        if number != count + 1 {
+            self.blame(Violation::WrongDelivery);
+        }
+        match self.said(epoch, who) {
+            Some(said) => said.count = number,
+            None => {
+                self.said.push(Said { epoch, sender: who, count: number, heard: Vec::new() });
+                self.said.sort();
+            }
+        }
+    }
+
+    /// A client was given a message, while it was a member of `view`.
+    pub(crate) fn delivered(
+        &mut self,
+        to: Who,
+        view: Option<&Epoch>,
+        from: Who,
+        epoch: EpochNumber,
+        number: u64,
+    ) {
+        let in_view = view.is_some_and(|view| view.number == epoch && names(view, from) && names(view, to));
+        let next = self.said(epoch, from).is_some_and(|said| {
+            let fits = number <= said.count && number == said.heard_by(to) + 1;
+            said.hear(to, number);
+            fits
+        });
+        if !in_view || !next {
+            self.blame(Violation::WrongDelivery);
+        }
+    }
+
+    /// A sender was told that `by` has its messages up to `number`.
+    pub(crate) fn receipt(&mut self, sender: Who, by: Who, epoch: EpochNumber, number: u64) {
+        if self.said(epoch, sender).is_none_or(|said| said.heard_by(by) < number) {
+            self.blame(Violation::FalseReceipt);
+        }
+    }
+}
+
+impl Said {
+    fn heard_by(&self, who: Who) -> u64 {
+        self.heard.iter().find(|(listener, _)| *listener == who).map_or(0, |(_, number)| *number)
+    }
+
+    fn hear(&mut self, who: Who, number: u64) {
+        match self.heard.iter_mut().find(|(listener, _)| *listener == who) {
+            Some((_, heard)) => *heard = number.max(*heard),
+            None => {
+                self.heard.push((who, number));
+                self.heard.sort();
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Shows that the properties can fail: every mutant of the session machine that a model must catch is caught.
+//!
+//! Mutants are in builds with the feature `mutants` only, and those have debug assertions.
+
+use crate::{
+    catalogue::{self, Entry},
+    check::{Options, Report, check},
+};
+
+/// How many states of a model are searched for a mutant's failure: a mutant may make a model endless.
+const STATES_MAX: usize = 3_000_000;
+
+/// What became of a mutant.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// Its name.
+    pub mutant: &'static str,
+    /// The requirement that it breaks.
+    pub breaks: &'static str,
+    /// The run that caught it, if one did.
+    pub caught: Option<Report>,
+}
+
+/// Looks for the shortest failure in the small models, and goes on to the larger ones, one by one, only where those
+/// find none.
+#[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only mutants are searched like this"))]
+fn hunt(threads: usize) -> Option<Report> {
+    let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
+    let run = |entry: &Entry| Some(check(entry, options)).filter(|report| caught_by(report).is_some());
+    let length = |report: &Report| report.failure().map_or(usize::MAX, |(_, steps)| steps.len());
+    let small = catalogue::ALL.iter().filter(|entry| entry.quick).filter_map(run).min_by_key(length);
+    small.or_else(|| catalogue::ALL.iter().filter(|entry| !entry.quick).find_map(run))
+}
+
+/// The property that a run shows to be broken: one that fails, or a place that the whole model never reaches.
+#[must_use]
+pub fn caught_by(report: &Report) -> Option<&'static str> {
+    report.failure().map(|(name, _)| name).or_else(|| report.missed())
+}
+
+/// Runs the models against every mutant that a model must catch, and hands each fate to `tell` as soon as it is known.
+///
+/// Says how many were caught, and out of how many.
+#[cfg(feature = "mutants")]
+pub fn check_mutants(threads: usize, mut tell: impl FnMut(&Fate)) -> (usize, usize) {
+    use antiphon_spec::mutant::{Catcher, Mutant, select};
+
+    let mut caught = 0;
+    let mut all = 0;
+    for mutant in Mutant::ALL {
+        match mutant.caught_by() {
+            Catcher::Suite => continue,
+            Catcher::Model | Catcher::Both => {}
+        }
+        select(Some(*mutant));
+        let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: hunt(threads) };
+        select(None);
+        all += 1;
+        caught += usize::from(fate.caught.is_some());
+        tell(&fate);
+    }
+    (caught, all)
+}

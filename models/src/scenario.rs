@@ -1,0 +1,46 @@
+//! What plays in a model: how many clients, and how much may happen that nobody has to do.
+
+use crate::{cast::Who, world::Budget};
+
+/// When a dial succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialling {
+    /// In the step that asks for the link.
+    AtOnce,
+    /// In a step of its own, so that everything else can happen in between.
+    Later,
+}
+
+/// The bounds of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scenario {
+    /// Members of the session at the start; the first is its creator and coordinator.
+    pub members: u8,
+    /// Clients that may be invited.
+    pub newcomers: u8,
+    /// How often what nobody has to do may happen.
+    pub budget: Budget,
+    /// When a dial succeeds.
+    pub dialling: Dialling,
+    /// Whether those who left may be invited again.
+    pub returns: bool,
+}
+
+impl Scenario {
+    /// How many clients play.
+    #[must_use]
+    pub fn clients(&self) -> u8 {
+        self.members + self.newcomers
+    }
+
+    /// Whom users may invite.
+    pub(crate) fn invitees(&self) -> impl Iterator<Item = Who> + use<> {
+        let first = if self.returns { 0 } else { self.members };
+        Who::first(self.clients()).skip(usize::from(first))
+    }
+
+    /// Whether anything may go wrong without anybody's will.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.budget.losses > 0 || self.budget.timers > 0
+    }
+}
