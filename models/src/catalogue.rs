@@ -23,6 +23,18 @@ const NOTHING: Budget = Budget { invitations: 0, leaves: 0, refusals: 0, message
 /// Every model, the smaller ones first.
 pub const ALL: &[Entry] = &[
     Entry {
+        name: "session-begin",
+        about: "1 member, 2 newcomers, 2 invitations, 1 leave; dials take their time",
+        scenario: Scenario {
+            members: 1,
+            newcomers: 2,
+            budget: Budget { invitations: 2, leaves: 1, ..NOTHING },
+            dialling: Dialling::Later,
+            returns: false,
+        },
+        quick: true,
+    },
+    Entry {
         name: "session-leaves",
         about: "3 members, all of whom leave",
         scenario: Scenario {
@@ -115,6 +127,30 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, losses: 1, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+        },
+        quick: false,
+    },
+    Entry {
+        name: "session-faults",
+        about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 link that breaks, 1 timer that fires at any time",
+        scenario: Scenario {
+            members: 3,
+            newcomers: 1,
+            budget: Budget { invitations: 1, leaves: 1, timers: 1, losses: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+        },
+        quick: false,
+    },
+    Entry {
+        name: "session-returns-three",
+        about: "3 members, 1 newcomer, 2 invitations, 2 leaves; who left may be invited again",
+        scenario: Scenario {
+            members: 3,
+            newcomers: 1,
+            budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
+            dialling: Dialling::Later,
+            returns: true,
         },
         quick: false,
     },

@@ -246,3 +246,37 @@ impl Reporter<SessionModel> for Progress {
         Duration::from_millis(200).min(self.every)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue;
+
+    /// A change of the machine that changes what can happen changes these counts: look at what it is, and pin anew.
+    #[test]
+    fn the_small_models_hold_and_have_as_many_states_as_ever() {
+        for (name, unique) in COUNTS {
+            let entry = catalogue::find(name).expect("a model of this name");
+            let report = check(entry, Options { threads: 2, states_max: None, progress: None });
+            assert!(report.is_good(), "{report}");
+            assert_eq!(report.unique, unique, "{name}");
+        }
+    }
+
+    const COUNTS: [(&str, usize); 6] = [
+        ("session-begin", 1771),
+        ("session-leaves", 1596),
+        ("session-small", 26679),
+        ("session-messages", 51889),
+        ("session-messages-leave", 13610),
+        ("session-timers", 3771),
+    ];
+
+    #[test]
+    fn a_search_that_is_cut_short_claims_nothing() {
+        let entry = catalogue::find("session-small").expect("a model of this name");
+        let report = check(entry, Options { threads: 1, states_max: Some(100), progress: None });
+        assert!(!report.complete && !report.is_good());
+        assert_eq!(report.missed(), None);
+    }
+}

@@ -89,3 +89,37 @@ impl Verify for Hand {
 pub(crate) fn hash_epoch(epoch: &Epoch) -> EpochHash {
     EpochHash(digest_bytes("antiphon-epoch/1", epoch))
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_spec::{
+        identity::{ObjectHandle, UserHandle},
+        session::{Change, EpochNumber},
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    fn grant() -> Grant {
+        let holder = UserHandle { id: ObjectHandle([1; 16]), home: "a.example".parse().expect("a name") };
+        Grant {
+            chain: EpochHash([2; 32]),
+            epoch: EpochNumber(3),
+            change: Change::Leave(holder.clone()),
+            holder,
+            session: SessionId([4; 32]),
+            not_after: Timestamp(5),
+        }
+    }
+
+    #[test]
+    fn a_signature_stands_for_one_key_and_one_kind_of_claims() {
+        let hand = Hand::new(KeyHash([7; 32]));
+        let signed = hand.sign_grant(&grant());
+        assert_eq!(hand.verify_grant(&signed, &KeyHash([7; 32])), Ok(grant()));
+        assert_eq!(hand.verify_grant(&signed, &KeyHash([8; 32])), Err(SignatureRejected));
+        let ticket: Signed<Ticket> = Signed::from_bytes(signed.as_bytes());
+        assert!(hand.verify_ticket(&ticket, &KeyHash([7; 32])).is_err());
+        assert_eq!(hand.into_granted(), [grant()]);
+    }
+}

@@ -166,3 +166,42 @@ impl Link {
             && self.acceptor_end == End::Attached
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_spec::{
+        message::client_client::{InvitationBody, InvitationMessage, Reject},
+        session::SessionId,
+    };
+
+    use super::*;
+
+    fn message() -> Arc<PeerMessage> {
+        let body = InvitationBody::Reject(Reject {});
+        Arc::new(PeerMessage::Invitation(InvitationMessage { body, session: SessionId([0; 32]) }))
+    }
+
+    #[test]
+    fn what_was_sent_before_an_end_closed_arrives_before_the_end() {
+        let mut link = Link::new(Who(0), Who(1));
+        link.attach(Side::Acceptor);
+        link.send(Side::Dialler, message());
+        link.send(Side::Acceptor, message());
+        link.close(Side::Dialler);
+        assert!(link.towards(Side::Dialler).is_empty(), "a closed end reads no more");
+        assert!(!link.is_over_for(Side::Acceptor));
+        assert!(link.receive(Side::Acceptor).is_some());
+        assert!(link.is_over_for(Side::Acceptor) && !link.is_gone());
+        link.send(Side::Acceptor, message());
+        assert!(link.towards(Side::Dialler).is_empty(), "a closed end swallows what comes");
+        link.close(Side::Acceptor);
+        assert!(link.is_gone());
+    }
+
+    #[test]
+    fn a_link_that_nobody_heard_of_ends_unseen() {
+        let mut link = Link::new(Who(0), Who(1));
+        link.close(Side::Dialler);
+        assert!(!link.is_over_for(Side::Acceptor) && link.is_gone());
+    }
+}

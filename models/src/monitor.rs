@@ -205,3 +205,106 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_spec::{
+        session::{Nonce, Origin, SessionId},
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::cast::Cast;
+
+    /// Three epochs: created by the first client, the second one joins, the second one leaves.
+    fn chain() -> [Epoch; 3] {
+        let cast = Cast::new(2);
+        let [creator, newcomer] = [0, 1].map(|who| cast.member(Who(who)).expect("a member").clone());
+        let origin = Origin { key: creator.key, nonce: Nonce([0; 16]) };
+        let first = Epoch::first(SessionId([0; 32]), origin, creator);
+        let change = Change::Join(newcomer.clone());
+        let second = first.next(hash_epoch(&first), change).expect("a join");
+        let third = second.next(hash_epoch(&second), Change::Leave(newcomer.handle)).expect("a leave");
+        [first, second, third]
+    }
+
+    fn grant(of: &Epoch, change: &Change) -> Grant {
+        Grant {
+            chain: hash_epoch(of),
+            epoch: of.number,
+            change: change.clone(),
+            holder: of.coordinator.clone(),
+            session: of.session,
+            not_after: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn granted_changes_are_fine_and_others_are_not() {
+        let [first, second, third] = chain();
+        let mut monitor = Monitor::default();
+        monitor.began(Who(0), None, &first);
+        monitor.granted(grant(&first, &second.change));
+        monitor.began(Who(0), Some(&first), &second);
+        monitor.began(Who(1), None, &second);
+        assert!(monitor.is_clean());
+        monitor.began(Who(0), Some(&second), &third);
+        assert!(monitor.has(Violation::ChangeWithoutGrant));
+    }
+
+    #[test]
+    fn a_second_grant_is_noticed_and_the_same_again_is_not() {
+        let [first, second, third] = chain();
+        let mut monitor = Monitor::default();
+        monitor.granted(grant(&first, &second.change));
+        monitor.granted(grant(&first, &second.change));
+        assert!(monitor.is_clean());
+        monitor.granted(grant(&first, &third.change));
+        assert!(monitor.has(Violation::SecondGrant));
+    }
+
+    #[test]
+    fn epochs_that_differ_or_are_left_out_are_noticed() {
+        let [first, second, third] = chain();
+        let mut monitor = Monitor::default();
+        monitor.began(Who(0), Some(&first), &third);
+        assert!(monitor.has(Violation::TwoEpochs));
+        let mut monitor = Monitor::default();
+        monitor.began(Who(0), None, &second);
+        let other =
+            Epoch { coordinator: Cast::new(2).member(Who(1)).expect("a member").handle.clone(), ..second };
+        monitor.began(Who(1), None, &other);
+        assert!(monitor.has(Violation::TwoEpochs));
+    }
+
+    #[test]
+    fn deliveries_are_held_against_what_was_said() {
+        let [_, second, third] = chain();
+        let said = || {
+            let mut monitor = Monitor::default();
+            monitor.sent(Who(0), second.number, 1);
+            monitor.sent(Who(0), second.number, 2);
+            monitor
+        };
+        let mut good = said();
+        good.delivered(Who(1), Some(&second), Who(0), second.number, 1);
+        good.delivered(Who(1), Some(&second), Who(0), second.number, 2);
+        good.receipt(Who(0), Who(1), second.number, 2);
+        good.left_behind(Who(1), &second);
+        assert!(good.is_clean());
+        good.delivered(Who(1), Some(&second), Who(0), second.number, 2);
+        assert!(good.has(Violation::WrongDelivery), "twice");
+        let mut early = said();
+        early.delivered(Who(1), Some(&second), Who(0), second.number, 2);
+        assert!(early.has(Violation::WrongDelivery), "out of order");
+        let mut outside = said();
+        outside.delivered(Who(1), Some(&third), Who(0), second.number, 1);
+        assert!(outside.has(Violation::WrongDelivery), "outside its epoch");
+        let mut missing = said();
+        missing.left_behind(Who(1), &second);
+        assert!(missing.has(Violation::MessageMissing));
+        let mut receipt = said();
+        receipt.receipt(Who(0), Who(1), second.number, 1);
+        assert!(receipt.has(Violation::FalseReceipt));
+    }
+}

@@ -27,7 +27,11 @@ pub struct Fate {
 fn hunt(threads: usize) -> Option<Report> {
     let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
     let run = |entry: &Entry| Some(check(entry, options)).filter(|report| caught_by(report).is_some());
-    let length = |report: &Report| report.failure().map_or(usize::MAX, |(_, steps)| steps.len());
+    // A failure before the first step is one of the set-up: the shortest, and the one that tells least.
+    let length = |report: &Report| match report.failure() {
+        Some((_, steps)) if !steps.is_empty() => steps.len(),
+        Some(_) | None => usize::MAX,
+    };
     let small = catalogue::ALL.iter().filter(|entry| entry.quick).filter_map(run).min_by_key(length);
     small.or_else(|| catalogue::ALL.iter().filter(|entry| !entry.quick).find_map(run))
 }

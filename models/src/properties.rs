@@ -79,7 +79,7 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
             world.at_rest && world.epochs().any(|epoch| matches!(epoch.change, Change::Void(_)))
         }));
     }
-    if budget.invitations > 1 {
+    if budget.invitations > 1 && scenario.members > 1 {
         sometimes.push(("a second invitation of a member is refused the token", |_, world| {
             under_way(world, |body| {
                 matches!(body, SessionBody::TokenRefused(refused) if refused.code == ErrorCode::AlreadyMember)

@@ -1,4 +1,4 @@
-//! The model of a session: [`Session`](antiphon_spec::session::Session) machines over links, under stateright.
+//! The model of a session: [`Session`] machines over links, under stateright.
 //!
 //! The state space is everything that the users' choices and the order of deliveries can lead to. A model begins with
 //! a session whose members joined through the machines themselves.
