@@ -53,57 +53,57 @@ macro_rules! mutants {
 
 mutants! {
     /// The thesis: a member says that it leaves, and is gone (H4).
-    LeaveWithoutToken = "leave-without-token" breaks "SESS-LEAVE" caught by Both,
+    LeaveWithoutToken = "leave-without-token" breaks "SESS-097" caught by Both,
     /// The thesis: the coordinator names a successor and is gone, whatever the successor does (H1).
-    HandOverUnanswered = "hand-over-unanswered" breaks "SESS-HANDOVER" caught by Both,
+    HandOverUnanswered = "hand-over-unanswered" breaks "SESS-103" caught by Both,
     /// The thesis: a request that reaches the successor before it knows its part is dropped (H2).
-    EarlyMessageDropped = "early-message-dropped" breaks "SESS-HELD" caught by Both,
+    EarlyMessageDropped = "early-message-dropped" breaks "SESS-017" caught by Both,
     /// The thesis: a requester does not ask again when the coordinator has changed (H2).
-    RequestNotResent = "request-not-resent" breaks "SESS-RESEND" caught by Model,
+    RequestNotResent = "request-not-resent" breaks "SESS-041" caught by Model,
     /// The thesis: when the newcomer is gone the token never comes back (H5).
-    TokenNotReturned = "token-not-returned" breaks "SESS-RETURN" caught by Both,
+    TokenNotReturned = "token-not-returned" breaks "SESS-056" caught by Both,
     /// The coordinator grants while a grant is out.
-    GrantedTwice = "granted-twice" breaks "SESS-ONE-GRANT" caught by Both,
+    GrantedTwice = "granted-twice" breaks "SESS-051" caught by Both,
     /// The coordinator commits a join without waiting for the members to close.
-    CommitWithoutClosed = "commit-without-closed" breaks "SESS-COMMIT-AFTER-CLOSED" caught by Both,
+    CommitWithoutClosed = "commit-without-closed" breaks "SESS-089" caught by Both,
     /// A member goes to the next epoch although messages of the last are on their way.
-    FlushSkipped = "flush-skipped" breaks "SESS-FLUSH" caught by Both,
+    FlushSkipped = "flush-skipped" breaks "SESS-092" caught by Both,
     /// A member says on after it closed the epoch.
-    SaidAfterClosed = "said-after-closed" breaks "SESS-SILENT" caught by Both,
+    SaidAfterClosed = "said-after-closed" breaks "SESS-088" caught by Both,
     /// A repeated chat message is delivered again.
-    DuplicateDelivered = "duplicate-delivered" breaks "SESS-ONCE" caught by Suite,
+    DuplicateDelivered = "duplicate-delivered" breaks "SESS-109" caught by Suite,
     /// A chat message of an epoch that is over is delivered.
-    MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-LATE" caught by Suite,
+    MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-020" caught by Suite,
     /// A newcomer reports completion before everybody admitted it.
-    CompleteEarly = "complete-early" breaks "SESS-COMPLETE" caught by Both,
+    CompleteEarly = "complete-early" breaks "SESS-075" caught by Both,
     /// A second invitation of the same person is granted again.
-    MemberInvitedAgain = "member-invited-again" breaks "SESS-ALREADY" caught by Both,
+    MemberInvitedAgain = "member-invited-again" breaks "SESS-048" caught by Both,
     /// The hash of the epoch in a message is not compared.
-    ChainUnchecked = "chain-unchecked" breaks "SESS-FORK" caught by Suite,
+    ChainUnchecked = "chain-unchecked" breaks "SESS-023" caught by Suite,
     /// The session ID is not derived again from the origin.
-    SessionIdUnchecked = "session-id-unchecked" breaks "SESS-ID" caught by Suite,
+    SessionIdUnchecked = "session-id-unchecked" breaks "SESS-003" caught by Suite,
     /// A ticket shown by another user is good.
-    TicketPeerUnchecked = "ticket-peer-unchecked" breaks "SESS-TICKET-PEER" caught by Suite,
+    TicketPeerUnchecked = "ticket-peer-unchecked" breaks "SESS-070" caught by Suite,
     /// A ticket shown with another key is good.
-    TicketKeyUnchecked = "ticket-key-unchecked" breaks "SESS-TICKET-KEY" caught by Suite,
+    TicketKeyUnchecked = "ticket-key-unchecked" breaks "SESS-070" caught by Suite,
     /// A ticket for another session is good.
-    TicketSessionUnchecked = "ticket-session-unchecked" breaks "SESS-TICKET-SESSION" caught by Suite,
+    TicketSessionUnchecked = "ticket-session-unchecked" breaks "SESS-068" caught by Suite,
     /// A ticket for an epoch that is over is good.
-    TicketEpochUnchecked = "ticket-epoch-unchecked" breaks "SESS-TICKET-EPOCH" caught by Suite,
+    TicketEpochUnchecked = "ticket-epoch-unchecked" breaks "SESS-069" caught by Suite,
     /// A ticket that its issuer did not sign is good.
-    TicketSignatureUnchecked = "ticket-signature-unchecked" breaks "SESS-TICKET-SIGNATURE" caught by Suite,
+    TicketSignatureUnchecked = "ticket-signature-unchecked" breaks "SESS-067" caught by Suite,
     /// A ticket whose grant the coordinator did not sign is good.
-    TicketGrantUnchecked = "ticket-grant-unchecked" breaks "SESS-TICKET-GRANT" caught by Suite,
+    TicketGrantUnchecked = "ticket-grant-unchecked" breaks "SESS-071" caught by Suite,
     /// A ticket by somebody who does not hold the grant is good.
-    TicketHolderUnchecked = "ticket-holder-unchecked" breaks "SESS-TICKET-HOLDER" caught by Suite,
+    TicketHolderUnchecked = "ticket-holder-unchecked" breaks "SESS-071" caught by Suite,
     /// A ticket with a grant for another newcomer is good.
-    TicketChangeUnchecked = "ticket-change-unchecked" breaks "SESS-TICKET-CHANGE" caught by Suite,
+    TicketChangeUnchecked = "ticket-change-unchecked" breaks "SESS-071" caught by Suite,
     /// A ticket that has expired is good.
-    TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-TICKET-EXPIRY" caught by Suite,
+    TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-072" caught by Suite,
     /// A close without a good grant is obeyed.
-    CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-CLOSE-GRANT" caught by Suite,
+    CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-083" caught by Suite,
     /// A close or commit by somebody who does not coordinate is obeyed.
-    CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-COORDINATOR-ONLY" caught by Suite,
+    CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Suite,
 }
 
 /// Makes one mutant active for the whole process, or none.
@@ -127,4 +127,17 @@ pub fn active(mutant: Mutant) -> bool {
 #[must_use]
 pub const fn active(_mutant: Mutant) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mutant;
+
+    #[test]
+    fn every_mutant_breaks_a_requirement_of_the_text() {
+        let text = include_str!("../text/sessions.md");
+        for mutant in Mutant::ALL {
+            assert!(text.contains(&format!("\n{}: ", mutant.breaks())), "{}", mutant.name());
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(super) enum Invitation {
 }
 
 impl Membership {
-    pub(super) fn invites(&self, peer: &UserHandle) -> bool {
+    fn has_not_answered(&self, peer: &UserHandle) -> bool {
         matches!(self.invitations.get(peer), Some(Invitation::Link | Invitation::Answer(_)))
     }
 
@@ -153,7 +153,8 @@ impl Membership {
 
     /// The user leaves: invitations that nobody has accepted are taken back, accepted ones come first.
     pub(super) fn withdraw_invitations(&mut self, work: &mut Work<'_, '_>) {
-        let open: Vec<_> = self.invitations.keys().filter(|peer| self.invites(peer)).cloned().collect();
+        let open: Vec<_> =
+            self.invitations.keys().filter(|peer| self.has_not_answered(peer)).cloned().collect();
         for invitee in open {
             match self.invitations.remove(&invitee) {
                 Some(Invitation::Answer(_)) => {

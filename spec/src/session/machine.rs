@@ -181,13 +181,6 @@ impl Session {
         matches!(self.state, State::Invited(_))
     }
 
-    /// Whether the invitation to this peer is still open, so that a link with its `admit` takes the place of the
-    /// link that carries the invitation.
-    #[must_use]
-    pub fn invites(&self, peer: &UserHandle) -> bool {
-        self.membership().is_some_and(|member| member.invites(peer))
-    }
-
     /// Whether a new link of this peer, on which this message came first, takes the place of the link that stands.
     ///
     /// A newcomer that shows a ticket has given up every link that it had before. But a ticket for an epoch that is
