@@ -18,7 +18,8 @@ pub struct Entry {
     pub quick: bool,
 }
 
-const NOTHING: Budget = Budget { invitations: 0, leaves: 0, refusals: 0, messages: 0, timers: 0, losses: 0 };
+const NOTHING: Budget =
+    Budget { invitations: 0, leaves: 0, refusals: 0, messages: 0, timers: 0, losses: 0, crashes: 0 };
 
 /// Every model, the smaller ones first.
 pub const ALL: &[Entry] = &[
@@ -131,6 +132,30 @@ pub const ALL: &[Entry] = &[
         quick: false,
     },
     Entry {
+        name: "session-losses-two",
+        about: "3 members, 1 leave, 2 links that break",
+        scenario: Scenario {
+            members: 3,
+            newcomers: 0,
+            budget: Budget { leaves: 1, losses: 2, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+        },
+        quick: true,
+    },
+    Entry {
+        name: "session-crash",
+        about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 client that dies; dials take their time",
+        scenario: Scenario {
+            members: 3,
+            newcomers: 1,
+            budget: Budget { invitations: 1, leaves: 1, crashes: 1, ..NOTHING },
+            dialling: Dialling::Later,
+            returns: false,
+        },
+        quick: false,
+    },
+    Entry {
         name: "session-faults",
         about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 link that breaks, 1 timer that fires at any time",
         scenario: Scenario {
@@ -162,6 +187,18 @@ pub const ALL: &[Entry] = &[
             newcomers: 2,
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
+            returns: false,
+        },
+        quick: false,
+    },
+    Entry {
+        name: "session-late",
+        about: "3 members, 2 newcomers, 2 invitations, 2 leaves; dials take their time",
+        scenario: Scenario {
+            members: 3,
+            newcomers: 2,
+            budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
+            dialling: Dialling::Later,
             returns: false,
         },
         quick: false,

@@ -263,13 +263,14 @@ mod tests {
         }
     }
 
-    const COUNTS: [(&str, usize); 6] = [
+    const COUNTS: [(&str, usize); 7] = [
         ("session-begin", 1771),
         ("session-leaves", 1596),
         ("session-small", 26679),
         ("session-messages", 51889),
         ("session-messages-leave", 13610),
         ("session-timers", 3771),
+        ("session-losses-two", 7218),
     ];
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A link is one TLS connection. Its dialler knows that it stands; its accepting end learns about it with the first
 //! message. What was sent before an end closed still arrives; what arrives at a closed end is gone. The end that did
-//! not close sees the end of the link behind the last message. Two links between the same two clients may stand at
+//! not close sees the end of the link behind the last message. A cut link loses any tail of what is on it, each way by
+//! itself. Two links between the same two clients may stand at
 //! once for a while, one dialled by each or an old one that drains, and nothing orders the one against the other.
 
 use std::{collections::VecDeque, sync::Arc};
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) acceptor: Who,
     dialler_end: End,
     acceptor_end: End,
+    /// The network has broken the link.
+    is_cut: bool,
     to_dialler: VecDeque<Arc<PeerMessage>>,
     to_acceptor: VecDeque<Arc<PeerMessage>>,
 }
@@ -56,6 +59,7 @@ impl Link {
             acceptor,
             dialler_end: End::Attached,
             acceptor_end: End::Unheard,
+            is_cut: false,
             to_dialler: VecDeque::new(),
             to_acceptor: VecDeque::new(),
         }
@@ -113,9 +117,9 @@ impl Link {
         }
     }
 
-    /// Sends from this side; a closed end at the other side swallows it.
+    /// Sends from this side; a closed end at the other side swallows it, and so does a cut link.
     pub(crate) fn send(&mut self, side: Side, message: Arc<PeerMessage>) {
-        if self.end(side.other()) != End::Closed {
+        if self.end(side.other()) != End::Closed && !self.is_cut {
             self.towards_mut(side.other()).push_back(message);
         }
     }
@@ -135,24 +139,33 @@ impl Link {
         self.towards_mut(side).clear();
     }
 
-    /// Cuts the link: what is under way is lost with it.
+    /// Cuts the link. Each end still reads as much as happens to get through, and then sees the end of the link.
     pub(crate) fn cut(&mut self) {
-        self.to_dialler.clear();
-        self.to_acceptor.clear();
+        self.is_cut = true;
     }
 
-    /// Whether this side is about to see the end of the link.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether this side can see the end of the link now: behind the last message, or any time if it is cut.
     pub(crate) fn is_over_for(&self, side: Side) -> bool {
-        self.end(side) == End::Attached
-            && self.end(side.other()) == End::Closed
-            && self.towards(side).is_empty()
+        match self.end(side) {
+            End::Closed => false,
+            _ if self.is_cut => true,
+            End::Unheard => false,
+            End::Attached => self.end(side.other()) == End::Closed && self.towards(side).is_empty(),
+        }
     }
 
     /// Whether nobody will see anything of the link any more.
     pub(crate) fn is_gone(&self) -> bool {
         let unseen = |side: Side| match self.end(side) {
             End::Closed => true,
-            End::Unheard => self.end(side.other()) == End::Closed && self.towards(side).is_empty(),
+            End::Unheard => {
+                let over = self.is_cut || self.end(side.other()) == End::Closed;
+                over && self.towards(side).is_empty()
+            }
             End::Attached => false,
         };
         unseen(Side::Dialler) && unseen(Side::Acceptor)
@@ -164,6 +177,7 @@ impl Link {
             && self.to_acceptor.is_empty()
             && self.dialler_end == End::Attached
             && self.acceptor_end == End::Attached
+            && !self.is_cut
     }
 }
 
@@ -195,6 +209,23 @@ mod tests {
         link.send(Side::Acceptor, message());
         assert!(link.towards(Side::Dialler).is_empty(), "a closed end swallows what comes");
         link.close(Side::Acceptor);
+        assert!(link.is_gone());
+    }
+
+    #[test]
+    fn a_cut_link_lets_through_as_much_as_it_likes() {
+        let mut link = Link::new(Who(0), Who(1));
+        link.attach(Side::Acceptor);
+        link.send(Side::Dialler, message());
+        link.send(Side::Dialler, message());
+        link.cut();
+        assert!(link.is_over_for(Side::Acceptor) && link.is_over_for(Side::Dialler));
+        assert!(link.receive(Side::Acceptor).is_some());
+        link.send(Side::Acceptor, message());
+        assert!(link.towards(Side::Dialler).is_empty());
+        link.close(Side::Acceptor);
+        assert!(!link.is_gone() && !link.is_at_rest());
+        link.close(Side::Dialler);
         assert!(link.is_gone());
     }
 

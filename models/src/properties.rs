@@ -21,12 +21,19 @@ use crate::{
     world::{World, names},
 };
 
-type Condition = fn(&SessionModel, &World) -> bool;
+type Named = (&'static str, fn(&SessionModel, &World) -> bool);
 
 /// The properties that hold, and the places that are reached, within these bounds.
 pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
-    let budget = &scenario.budget;
-    let mut always: Vec<(&'static str, Condition)> = vec![
+    let always = always(scenario).into_iter().map(|(name, condition)| Property::always(name, condition));
+    let sometimes =
+        sometimes(scenario).into_iter().map(|(name, condition)| Property::sometimes(name, condition));
+    always.chain(sometimes).collect()
+}
+
+/// What holds in every state.
+fn always(scenario: &Scenario) -> Vec<Named> {
+    let mut always: Vec<Named> = vec![
         ("SESS-051: one grant an epoch", |_, world| keeps(world, Violation::SecondGrant)),
         ("SESS-013: an epoch is the same to all who begin it", |_, world| keeps(world, Violation::TwoEpochs)),
         ("SESS-082, SESS-084: no change without its grant", |_, world| {
@@ -44,7 +51,6 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
             at_rest(world, full_mesh)
         }),
     ];
-    let mut sometimes: Vec<(&'static str, Condition)> = Vec::new();
     if !scenario.has_faults() {
         always.push(("SESS-017, SESS-025: no honest machine is blamed", |_, world| {
             keeps(world, Violation::HonestFault)
@@ -53,8 +59,8 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
             keeps(world, Violation::MemberGivenUp)
         }));
     }
-    if budget.messages > 0 {
-        always.extend::<[(&'static str, Condition); 3]>([
+    if scenario.budget.messages > 0 {
+        always.extend::<[Named; 3]>([
             (
                 "SESS-108, SESS-112: a message is delivered in its epoch, once, in order, from a member",
                 |_, world| keeps(world, Violation::WrongDelivery),
@@ -64,6 +70,15 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
             }),
             ("SESS-111: who acknowledges a message has it", |_, world| keeps(world, Violation::FalseReceipt)),
         ]);
+    }
+    always
+}
+
+/// Where some path leads.
+fn sometimes(scenario: &Scenario) -> Vec<Named> {
+    let budget = &scenario.budget;
+    let mut sometimes: Vec<Named> = Vec::new();
+    if budget.messages > 0 {
         sometimes.push(("everything was said, and it is quiet", |_, world| {
             world.at_rest && world.budget.messages == 0
         }));
@@ -97,9 +112,7 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
             world.at_rest && world.budget.refusals < model.scenario().budget.refusals
         }));
     }
-    let always = always.into_iter().map(|(name, condition)| Property::always(name, condition));
-    let sometimes = sometimes.into_iter().map(|(name, condition)| Property::sometimes(name, condition));
-    always.chain(sometimes).collect()
+    sometimes
 }
 
 fn keeps(world: &World, violation: Violation) -> bool {

@@ -41,6 +41,6 @@ impl Scenario {
 
     /// Whether anything may go wrong without anybody's will.
     pub(crate) fn has_faults(&self) -> bool {
-        self.budget.losses > 0 || self.budget.timers > 0
+        self.budget.losses > 0 || self.budget.timers > 0 || self.budget.crashes > 0
     }
 }

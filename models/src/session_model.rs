@@ -63,6 +63,8 @@ pub enum Step {
         /// Which link, by its place among the links.
         link: usize,
     },
+    /// A client dies.
+    Crash(Who),
     /// A user invites another.
     Invite {
         /// The inviter.
@@ -154,6 +156,9 @@ impl SessionModel {
     fn choices(&self, world: &World, steps: &mut Vec<Step>) {
         let budget = &world.budget;
         for (who, client, session) in world.in_session() {
+            if budget.crashes > 0 {
+                steps.push(Step::Crash(who));
+            }
             if budget.refusals > 0 && client.is_asked() {
                 steps.push(Step::Refuse(who));
             }
@@ -178,7 +183,8 @@ impl SessionModel {
         }
         if budget.losses > 0 {
             steps.extend(world.dials.iter().map(|&(from, to)| Step::LinkFails { from, to }));
-            steps.extend(world.links.iter().enumerate().map(|(index, link)| Step::Cut {
+            let whole = world.links.iter().enumerate().filter(|(_, link)| !link.is_cut());
+            steps.extend(whole.map(|(index, link)| Step::Cut {
                 between: link.dialler,
                 and: link.acceptor,
                 link: index,
@@ -194,7 +200,8 @@ fn obligations(world: &World, steps: &mut Vec<Step>) {
             let (to, from) = (link.client(side), link.peer(side));
             if !link.towards(side).is_empty() && link.end(side) != End::Closed {
                 steps.push(Step::Deliver { from, to, link: index });
-            } else if link.is_over_for(side) {
+            }
+            if link.is_over_for(side) {
                 steps.push(Step::LinkEnds { at: to, peer: from, link: index });
             }
         }
@@ -237,6 +244,10 @@ fn perform<'m>(mut turn: Turn<'m>, step: &Step) -> Turn<'m> {
         Step::Cut { link, .. } => {
             turn.world_mut().budget.losses -= 1;
             turn.cut(*link);
+        }
+        Step::Crash(who) => {
+            turn.world_mut().budget.crashes -= 1;
+            turn.crash(*who);
         }
         Step::Invite { who, whom } => {
             turn.world_mut().budget.invitations -= 1;

@@ -135,31 +135,34 @@ impl<'m> Turn<'m> {
         self.work_off();
     }
 
-    /// This side sees the end of a link that the other side closed.
+    /// This side sees the end of a link that the other side closed, or that is cut.
     pub(crate) fn link_ends(&mut self, index: usize, side: Side) {
         let Some(link) = self.world.links.get(index) else { return };
-        let (who, peer) = (link.client(side), link.peer(side));
-        self.close_end(index, side);
-        self.lose(who, peer);
+        let (who, peer, end) = (link.client(side), link.peer(side), link.end(side));
+        self.change_link(index, |link| link.close(side));
+        if end == End::Attached {
+            self.lose(who, peer);
+        }
         self.work_off();
     }
 
-    /// A link is cut; both sides will see its end, and what is under way is lost.
+    /// A link is cut; each side will see its end.
     pub(crate) fn cut(&mut self, index: usize) {
-        let Some(link) = self.world.links.get(index) else { return };
-        let mut link = Link::clone(link);
-        link.cut();
-        let ends = [
-            (link.dialler, link.acceptor, link.end(Side::Dialler)),
-            (link.acceptor, link.dialler, link.end(Side::Acceptor)),
-        ];
-        self.world.links.remove(index);
-        for (who, peer, end) in ends {
-            if end == End::Attached {
-                self.lose(who, peer);
+        self.change_link(index, Link::cut);
+    }
+
+    /// A client dies: its machine is gone, and its peers will see the ends of their links.
+    pub(crate) fn crash(&mut self, who: Who) {
+        self.put(who, Client::default());
+        self.world.dials.retain(|(from, _)| *from != who);
+        for index in 0..self.world.links.len() {
+            if let Some(side) = self.world.links.get(index).and_then(|link| link.side_of(who)) {
+                self.change_link(index, |link| {
+                    link.close(side);
+                    link.cut();
+                });
             }
         }
-        self.work_off();
     }
 
     /// A dial succeeds.
@@ -202,11 +205,11 @@ impl<'m> Turn<'m> {
         self.world.dials.retain(|dial| *dial != (from, to));
     }
 
-    fn close_end(&mut self, index: usize, side: Side) {
-        if let Some(link) = self.world.links.get_mut(index) {
-            let mut closed = Link::clone(link);
-            closed.close(side);
-            *link = Shared::new(closed);
+    fn change_link(&mut self, index: usize, change: impl FnOnce(&mut Link)) {
+        if let Some(place) = self.world.links.get_mut(index) {
+            let mut link = Link::clone(place);
+            change(&mut link);
+            *place = Shared::new(link);
         }
     }
 
@@ -228,8 +231,8 @@ impl<'m> Turn<'m> {
                 self.note(|| format!("{who} has this session already and rejects"));
                 let body = InvitationBody::Reject(Reject {});
                 let reject = InvitationMessage { body, session: invitation.session };
-                self.push(index, side, Arc::new(PeerMessage::Invitation(reject)));
-                self.close_end(index, side);
+                self.change_link(index, |link| link.send(side, Arc::new(PeerMessage::Invitation(reject))));
+                self.change_link(index, |link| link.close(side));
             }
             (PeerMessage::Session(said), Some(session)) if matches!(said.body, SessionBody::Admit(_)) => {
                 let replaces =
@@ -242,36 +245,20 @@ impl<'m> Turn<'m> {
                         self.refuse_link(index, side, ErrorCode::AlreadyMember);
                         return;
                     }
-                    self.close_end(old, old_side);
+                    self.change_link(old, |link| link.close(old_side));
                     self.lose(who, from);
                     self.work_off();
                 }
-                self.attach(index, side);
+                self.change_link(index, |link| link.attach(side));
                 self.received(who, from, message);
             }
             (PeerMessage::Session(_), _) => self.refuse_link(index, side, ErrorCode::NoSuchSession),
         }
     }
 
-    fn attach(&mut self, index: usize, side: Side) {
-        if let Some(link) = self.world.links.get_mut(index) {
-            let mut attached = Link::clone(link);
-            attached.attach(side);
-            *link = Shared::new(attached);
-        }
-    }
-
-    fn push(&mut self, index: usize, side: Side, message: Arc<PeerMessage>) {
-        if let Some(link) = self.world.links.get_mut(index) {
-            let mut longer = Link::clone(link);
-            longer.send(side, message);
-            *link = Shared::new(longer);
-        }
-    }
-
     fn refuse_link(&mut self, index: usize, side: Side, code: ErrorCode) {
         self.fault(index, side, code);
-        self.close_end(index, side);
+        self.change_link(index, |link| link.close(side));
     }
 
     /// An end closes with an error code. Where nobody reads it any more, it blames nobody.
@@ -296,7 +283,7 @@ impl<'m> Turn<'m> {
             Session::invited(me.clone(), inviter, invitation, Verdict::Allow, &context(who, &hand), &mut out);
         match began {
             Ok(session) => {
-                self.attach(index, side);
+                self.change_link(index, |link| link.attach(side));
                 let client = Client { session: Some(session), ..Client::default() };
                 self.carry_out(who, client, None, out);
             }
@@ -385,7 +372,7 @@ impl<'m> Turn<'m> {
                 .get(index)
                 .and_then(|link| link.side_of(who).filter(|side| link.end(*side) == End::Attached));
             if let Some(side) = side {
-                self.close_end(index, side);
+                self.change_link(index, |link| link.close(side));
             }
         }
     }
@@ -407,7 +394,7 @@ impl<'m> Turn<'m> {
             let peer = Who::of(peer);
             self.note(|| format!("{who} -> {peer}: {}", words::message(&message)));
             match self.world.attached(who, peer) {
-                Some((index, side)) => self.push(index, side, Arc::clone(&message)),
+                Some((index, side)) => self.change_link(index, |link| link.send(side, Arc::clone(&message))),
                 None => self.monitor.blame(Violation::NoSuchLink),
             }
         }
@@ -420,7 +407,7 @@ impl<'m> Turn<'m> {
             Some(code) => self.fault(index, side, code),
             None => self.note(|| format!("{who} closes the link to {peer}")),
         }
-        self.close_end(index, side);
+        self.change_link(index, |link| link.close(side));
     }
 
     fn tell(&mut self, who: Who, client: &mut Client, view: &mut Option<Epoch>, notice: Notice) {

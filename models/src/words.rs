@@ -26,6 +26,7 @@ pub(crate) fn step(world: &World, step: &Step) -> String {
         Step::LinkUp { from, to } => format!("{from}: the dial to {to} succeeds"),
         Step::LinkFails { from, to } => format!("{from}: the dial to {to} fails"),
         Step::Cut { between, and, .. } => format!("the link between {between} and {and} is cut"),
+        Step::Crash(who) => format!("{who} dies"),
         Step::Invite { who, whom } => format!("{who} invites {whom}"),
         Step::Accept(who) => format!("{who} accepts"),
         Step::Refuse(who) => format!("{who} refuses"),

@@ -56,6 +56,8 @@ pub struct Budget {
     pub timers: u8,
     /// Links that are cut, or that cannot be had.
     pub losses: u8,
+    /// Clients that die, with all their links.
+    pub crashes: u8,
 }
 
 /// One state of a model.
