@@ -1,0 +1,215 @@
+//! Running cases: vectors through shims, live cases against shared servers, many at a time.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream};
+
+use crate::{
+    case::{Body, Case, Failure, LiveTest},
+    live::World,
+    process::Variant,
+    requirement::{self, Level},
+    shim::Shim,
+    target::{Expectation, Target, fits},
+    vector::VectorCase,
+};
+
+/// How long a live case may take as a whole. Only a failing case ever does.
+const LIVE_DEADLINE: Duration = Duration::from_secs(45);
+
+/// Shims that answer vectors at the same time.
+const SHIMS: usize = 2;
+
+/// What became of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// As the text demands.
+    Pass,
+    /// Not as the text recommends.
+    PassLax,
+    /// Not as the text demands.
+    Fail,
+    /// Not as the text demands, and known.
+    Xfail,
+    /// As the text demands, though a failure was expected.
+    Xpass,
+    /// The implementation says that it cannot.
+    Unsupported,
+    /// The suite failed.
+    Error,
+}
+
+impl Verdict {
+    pub(crate) const ALL: [Self; 7] = [Self::Pass, Self::PassLax, Self::Fail, Self::Xfail, Self::Xpass, Self::Unsupported, Self::Error];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::PassLax => "PASS-LAX",
+            Self::Fail => "FAIL",
+            Self::Xfail => "XFAIL",
+            Self::Xpass => "XPASS",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// A case and what became of it.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    pub(crate) case: Case,
+    pub(crate) verdict: Verdict,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) duration: Duration,
+}
+
+impl Outcome {
+    /// The level of the requirement that the case is mainly about.
+    pub(crate) fn level(&self) -> Level {
+        level(&self.case)
+    }
+}
+
+/// The level of the requirement that a case is mainly about.
+pub(crate) fn level(case: &Case) -> Level {
+    case.requirements.first().and_then(|id| requirement::find(id)).map_or(Level::Must, |requirement| requirement.level)
+}
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Live cases at a time.
+    pub(crate) jobs: usize,
+    /// The wrong variant that is to be run.
+    pub(crate) variant: Option<Variant>,
+    /// Today, as `YYYY-MM-DD`: expectations end.
+    pub(crate) today: String,
+}
+
+/// Runs cases, in the order in which they are given; reports each as it ends.
+///
+/// # Errors
+/// The suite cannot set up what it needs.
+pub(crate) async fn run(
+    target: &Arc<Target>,
+    cases: Vec<Case>,
+    options: &Options,
+    report: impl Fn(&Outcome) + Send + Sync,
+) -> Result<Vec<Outcome>, Failure> {
+    let folder = tempfile::tempdir().map_err(Failure::harness)?;
+    let outcomes = Mutex::new(Vec::new());
+    let done = |number: usize, case: Case, result: Result<(), Failure>, duration: Duration| {
+        let outcome = judge(target, options, case, result, duration);
+        report(&outcome);
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
+    };
+    let mut vectors: Vec<Vec<(usize, Case, Arc<VectorCase>)>> = (0..SHIMS).map(|_| Vec::new()).collect();
+    let mut live: Vec<(usize, Case, LiveTest)> = Vec::new();
+    for (number, case) in cases.into_iter().enumerate() {
+        match case.body.clone() {
+            Body::Vector(vector) => {
+                if let Some(share) = vectors.get_mut(number % SHIMS) {
+                    share.push((number, case, vector));
+                }
+            }
+            Body::Live(test) => live.push((number, case, test)),
+        }
+    }
+    let all_vectors = stream::iter(vectors.into_iter().enumerate()).for_each_concurrent(SHIMS, |(share, cases)| {
+        let log = folder.path().join(format!("shim-{share}.log"));
+        let done = &done;
+        async move { ask_all(target, &log, options, cases, done).await }
+    });
+    let all_live = async {
+        if live.is_empty() {
+            return Ok(());
+        }
+        let world = World::start(Arc::clone(target), options.variant.clone(), folder.path().join("world")).await?;
+        stream::iter(live)
+            .for_each_concurrent(options.jobs, |(number, case, test)| {
+                let (world, done) = (Arc::clone(&world), &done);
+                async move {
+                    let start = Instant::now();
+                    let result = play(test, world).await;
+                    done(number, case, result, start.elapsed());
+                }
+            })
+            .await;
+        world.end().await;
+        Ok(())
+    };
+    let ((), lived) = tokio::join!(all_vectors, all_live);
+    lived?;
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcomes.sort_by_key(|(number, _)| *number);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+/// A live case in a task of its own: whatever goes wrong there is its own result.
+async fn play(test: LiveTest, world: Arc<World>) -> Result<(), Failure> {
+    let task = tokio::spawn(tokio::time::timeout(LIVE_DEADLINE, test(world)));
+    match task.await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Failure::unexpected("an end", format!("none within {} s", LIVE_DEADLINE.as_secs()))),
+        Err(error) => Err(Failure::harness(error)),
+    }
+}
+
+async fn ask_all(
+    target: &Target,
+    log: &Path,
+    options: &Options,
+    cases: Vec<(usize, Case, Arc<VectorCase>)>,
+    done: &(impl Fn(usize, Case, Result<(), Failure>, Duration) + Sync),
+) {
+    let mut shim = None;
+    for (number, case, vector) in cases {
+        let start = Instant::now();
+        let result = async {
+            if shim.is_none() {
+                shim = Some(Shim::start(target, log, options.variant.as_ref()).await?);
+            }
+            match &mut shim {
+                Some(shim) => shim.ask(&vector).await,
+                None => Err(Failure::harness("no shim")),
+            }
+        };
+        let result = result.await;
+        if matches!(result, Err(Failure::Harness(_))) {
+            shim = None;
+        }
+        done(number, case, result, start.elapsed());
+    }
+}
+
+fn judge(target: &Target, options: &Options, case: Case, result: Result<(), Failure>, duration: Duration) -> Outcome {
+    let expected = target.expectations.iter().any(|expectation| applies(expectation, &case, &options.today));
+    let verdict = match &result {
+        Ok(()) if expected => Verdict::Xpass,
+        Ok(()) => Verdict::Pass,
+        Err(Failure::Harness(_)) => Verdict::Error,
+        Err(Failure::Unsupported(_)) => Verdict::Unsupported,
+        Err(Failure::Unexpected { .. }) if expected => Verdict::Xfail,
+        Err(Failure::Unexpected { .. }) if level(&case) != Level::Must => Verdict::PassLax,
+        Err(Failure::Unexpected { .. }) => Verdict::Fail,
+    };
+    Outcome { case, verdict, failure: result.err(), duration }
+}
+
+/// Whether a failure of the case is expected still.
+fn applies(expectation: &Expectation, case: &Case, today: &str) -> bool {
+    fits(&expectation.cases, &case.id) && today <= expectation.until.as_str()
+}
+
+/// Expectations that say nothing any more: their time is over, or no case is theirs.
+pub(crate) fn stale<'a>(target: &'a Target, cases: &[Case], today: &str) -> Vec<&'a Expectation> {
+    let is_stale = |expectation: &&Expectation| {
+        today > expectation.until.as_str() || !cases.iter().any(|case| fits(&expectation.cases, &case.id))
+    };
+    target.expectations.iter().filter(is_stale).collect()
+}

@@ -1,0 +1,146 @@
+//! The shim protocol: how vectors are put to an implementation.
+//!
+//! A shim is a process that reads one JSON object a line from its standard input and answers each with one JSON object a
+//! line on its standard output, in order. Bytes are lower-case hexadecimal digits.
+//!
+//! - `{"op":"hello","protocol":1}` is answered with `{"name":..,"operations":[..]}`.
+//! - Any other operation is answered with `{"verdict":"accept", ..}` and the fields that the table names, with
+//!   `{"verdict":"reject","error":CODE}`, or, if the shim does not know the operation, with `{"unsupported":REASON}`.
+//!
+//! | `op` | other fields | fields of an accepting answer |
+//! | --- | --- | --- |
+//! | `decode` | `channel`, `direction`, `hex` | `reencoded` |
+//! | `frames` | `channel`, `hex`: the beginning of a stream | `items`: of whole frames; `waiting`: bytes of the frame that is not whole |
+//! | `key-hash` | `key` | `hash` |
+//! | `server-handle` | `name` | `handle` |
+//! | `well-known-handle` | | `handle` |
+//! | `session-id` | `key`: a key hash, `nonce` | `session` |
+//! | `epoch-hash` | `epoch` | `hash` |
+//! | `first-epoch` | `creator`: a member's record, `nonce` | `epoch`, `hash` |
+//! | `next-epoch` | `epoch`, `change` | `epoch`, `hash`; rejected with `impossible` |
+//! | `judge` | `preferences`, `asker` | `judgement`: `allow` or `deny` |
+//! | `identify` | `channel`, `end`, `root`, `chain`, `now`; `identity`, `key`: whom was dialled | `identity`, `key` |
+//! | `verify-possession`, `verify-grant`, `verify-ticket` | `key`: the expected signer's, `hex` | `claims` |
+//! | `judge-ticket` | `epoch`, `keys`, `peer`: {`handle`, `key`}, `now`, `hex` | `newcomer`: a member's record |
+//! | `trace` | `me`: {`seed`, `handle`, `address`}, `keys`, `events` | `steps`: for each event an array of actions |
+//!
+//! `channel` is `registration`, `client-server`, `server-server`, `client-client` or `location`; `direction` is
+//! `from-dialler` or `from-acceptor`; `end` is the peer's end, `dialling` or `accepting`. `keys` are the public keys (DER)
+//! that certificates have proved. A trace's seed is the Ed25519 secret key; each event has `now` and the 16 bytes of
+//! `entropy` from which nonces are taken. Actions are compared as what each peer and the user see, in order; timers are
+//! the implementation's own business.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    case::Failure,
+    process::{Process, Variant},
+    target::Target,
+    vector::{Expect, VectorCase},
+};
+
+/// A shim that has said hello.
+#[derive(Debug)]
+pub(crate) struct Shim {
+    process: Process,
+}
+
+impl Shim {
+    /// Starts the target's shim.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not keep to the protocol.
+    pub(crate) async fn start(target: &Target, log: &Path, variant: Option<&Variant>) -> Result<Self, Failure> {
+        let program = target.shim.as_ref().ok_or_else(|| Failure::harness("the target has no shim"))?;
+        let command = target.command(&program.command, &BTreeMap::new()).map_err(Failure::harness)?;
+        let mut process = Process::start(&command, log, variant)?;
+        process.send(&json!({"op": "hello", "protocol": 1})).await?;
+        let hello = process.receive().await?;
+        if hello.get("name").is_none() {
+            return Err(Failure::unexpected("an answer to hello with a name", hello));
+        }
+        // Who answers whatever is asked proves nothing: an unknown operation has to be called so.
+        process.send(&json!({"op": "no-such-operation"})).await?;
+        let answer = process.receive().await?;
+        if answer.get("unsupported").is_none() {
+            return Err(Failure::unexpected("unsupported, for an operation that there is not", answer));
+        }
+        Ok(Self { process })
+    }
+
+    /// Puts a vector to the shim.
+    ///
+    /// # Errors
+    /// The answer is not the expected one.
+    pub(crate) async fn ask(&mut self, case: &VectorCase) -> Result<(), Failure> {
+        let mut question = case.input.clone();
+        question.insert("op".to_owned(), case.operation.clone().into());
+        self.process.send(&Value::Object(question)).await?;
+        let answer = self.process.receive().await?;
+        compare(case, &answer)
+    }
+}
+
+/// Holds an answer against what was expected.
+fn compare(case: &VectorCase, answer: &Value) -> Result<(), Failure> {
+    if let Some(reason) = answer.get("unsupported") {
+        return Err(Failure::Unsupported(reason.to_string()));
+    }
+    let verdict = answer.get("verdict").and_then(Value::as_str);
+    match (&case.expect, verdict) {
+        (Expect::Accept { output }, Some("accept")) => {
+            for (name, expected) in output {
+                let got = answer.get(name).unwrap_or(&Value::Null);
+                let same = if name == "steps" { seen(expected) == seen(got) } else { expected == got };
+                if !same {
+                    return Err(Failure::unexpected(format!("{name} = {}", shown(name, expected)), shown(name, got)));
+                }
+            }
+            Ok(())
+        }
+        (Expect::Reject { errors, .. }, Some("reject")) => {
+            let code = answer.get("error").and_then(Value::as_str).unwrap_or_default();
+            if errors.iter().any(|error| error == code) {
+                Ok(())
+            } else {
+                Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer))
+            }
+        }
+        (Expect::Accept { .. }, _) => Err(Failure::unexpected("accept", answer)),
+        (Expect::Reject { errors, .. }, _) => Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer)),
+    }
+}
+
+fn shown(name: &str, value: &Value) -> String {
+    if name == "steps" { format!("{:?}", seen(value)) } else { value.to_string() }
+}
+
+/// What others see of the steps of a trace: for each step, what each peer gets, what the user is told, who is dialled.
+fn seen(steps: &Value) -> Vec<BTreeMap<String, Vec<String>>> {
+    steps.as_array().into_iter().flatten().map(|actions| step(actions.as_array().map_or(&[], Vec::as_slice))).collect()
+}
+
+fn step(actions: &[Value]) -> BTreeMap<String, Vec<String>> {
+    let mut views: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let text = |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (kind, body) in actions.iter().filter_map(Value::as_object).flatten() {
+        let empty = Map::new();
+        let fields = body.as_object().unwrap_or(&empty);
+        match kind.as_str() {
+            "send" => {
+                for peer in fields.get("to").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                    views.entry(peer.to_owned()).or_default().push(format!("message {}", text(fields, "message")));
+                }
+            }
+            "disconnect" => views.entry(text(fields, "peer")).or_default().push(format!("close {}", text(fields, "code"))),
+            "connect" => views.entry(text(fields, "peer")).or_default().push(format!("dial {body}")),
+            "tell" => views.entry("user".to_owned()).or_default().push(body.to_string()),
+            "refuse" => views.entry("link".to_owned()).or_default().push(body.to_string()),
+            // Timers and counters are nobody else's business.
+            _ => {}
+        }
+    }
+    views
+}

@@ -1,0 +1,134 @@
+//! How events and actions of a session are written down, and the keys with which traces are made.
+
+use antiphon_protocol::{
+    cbor,
+    key::KeyPair,
+    signed::{self, hash_epoch, session_id},
+};
+use antiphon_spec::{
+    identity::{KeyHash, Peer, UserHandle},
+    message::client_client::ClientMessage,
+    session::{Action, Epoch, EpochHash, Grant, Notice, Origin, SessionId, Ticket, Timer},
+    signed::{Claims, Sign, SignatureRejected, Signed, Verify},
+};
+use serde_json::{Value, json};
+
+use crate::vector::{GeneratorError, Made, samples};
+
+/// The client's key and the keys of everybody in a trace.
+pub(super) struct Keys {
+    own: KeyPair,
+    all: Vec<KeyPair>,
+}
+
+impl Keys {
+    pub(super) fn new(own: u8, all: std::ops::Range<u8>) -> Made<Self> {
+        let key = |seed: u8| KeyPair::from_seed(&[seed; 32]).map_err(GeneratorError::new);
+        Ok(Self { own: key(own)?, all: all.map(key).collect::<Made<_>>()? })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.all.iter().map(KeyPair::public_key_der)
+    }
+
+    fn verify<T: Claims>(&self, object: &Signed<T>, signer: &KeyHash) -> Result<T, SignatureRejected> {
+        let key = self.all.iter().find(|key| key.key_hash() == *signer).ok_or(SignatureRejected)?;
+        signed::verify(object, key.public_key())
+    }
+
+    fn sign<T: Claims>(&self, claims: &T) -> Signed<T> {
+        signed::sign(&self.own, claims).unwrap_or_else(|_| Signed::from_bytes(Vec::new()))
+    }
+}
+
+impl Sign for Keys {
+    fn sign_grant(&self, grant: &Grant) -> Signed<Grant> {
+        self.sign(grant)
+    }
+
+    fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
+        self.sign(ticket)
+    }
+}
+
+impl Verify for Keys {
+    fn verify_grant(&self, grant: &Signed<Grant>, signer: &KeyHash) -> Result<Grant, SignatureRejected> {
+        self.verify(grant, signer)
+    }
+
+    fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
+        self.verify(ticket, signer)
+    }
+
+    fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {
+        signed::read_unverified(ticket)
+    }
+
+    fn hash_epoch(&self, epoch: &Epoch) -> EpochHash {
+        hash_epoch(epoch)
+    }
+
+    fn derive_session_id(&self, origin: &Origin) -> SessionId {
+        session_id(origin)
+    }
+}
+
+pub(super) fn handle_of(number: u8) -> Made<UserHandle> {
+    samples::handle(number)
+}
+
+pub(super) fn peer_json(peer: &Peer) -> Value {
+    json!({"handle": peer.handle, "key": hex::encode(peer.key.0)})
+}
+
+pub(super) fn timer_json(timer: &Timer) -> Value {
+    match timer {
+        Timer::Invitation(peer) => json!({"name": "invitation", "peer": peer}),
+        Timer::Answer => json!({"name": "answer"}),
+        Timer::Join => json!({"name": "join"}),
+        Timer::Lease => json!({"name": "lease"}),
+        Timer::Close => json!({"name": "close"}),
+        Timer::Lost(peer) => json!({"name": "lost", "peer": peer}),
+        Timer::Linger => json!({"name": "linger"}),
+    }
+}
+
+/// An action as the shim writes it.
+pub(super) fn action(action: &Action) -> Made<Value> {
+    Ok(match action {
+        Action::Connect { peer, target: None } => json!({"connect": {"peer": peer}}),
+        Action::Connect { peer, target: Some(target) } => {
+            json!({"connect": {"peer": peer, "key": hex::encode(target.key.0), "address": target.address}})
+        }
+        Action::Send { to, message } => {
+            let bytes = cbor::encode(&ClientMessage::from(message.clone())).map_err(GeneratorError::new)?;
+            json!({"send": {"to": to, "message": hex::encode(bytes)}})
+        }
+        Action::Disconnect { peer, fault: None } => json!({"disconnect": {"peer": peer}}),
+        Action::Disconnect { peer, fault: Some(code) } => json!({"disconnect": {"peer": peer, "code": code.as_str()}}),
+        Action::Arm { timer, after } => json!({"arm": {"timer": timer_json(timer), "seconds": after.as_secs()}}),
+        Action::Disarm(timer) => json!({"disarm": {"timer": timer_json(timer)}}),
+        Action::Tell(notice) => json!({"tell": notice_json(notice)}),
+        Action::Late { from } => json!({"late": {"from": from}}),
+    })
+}
+
+fn notice_json(notice: &Notice) -> Value {
+    match notice {
+        Notice::Invited { inviter } => json!({"notice": "invited", "peer": inviter}),
+        Notice::InvitationRejected { invitee } => json!({"notice": "invitation-rejected", "peer": invitee}),
+        Notice::InvitationFailed { invitee, .. } => json!({"notice": "invitation-failed", "peer": invitee}),
+        Notice::EpochBegan(epoch) => json!({"notice": "epoch", "hash": hex::encode(hash_epoch(epoch).0)}),
+        Notice::MessageReceived { from, epoch, number, media_type, content } => json!({
+            "notice": "message", "peer": from, "epoch": epoch.0, "number": number,
+            "media-type": media_type, "content": hex::encode(&content.0),
+        }),
+        Notice::MessageSent { epoch, number } => json!({"notice": "sent", "epoch": epoch.0, "number": number}),
+        Notice::MessageDelivered { to, epoch, number } => {
+            json!({"notice": "delivered", "peer": to, "epoch": epoch.0, "number": number})
+        }
+        Notice::NotPossible(_) => json!({"notice": "not-possible"}),
+        Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
+        Notice::Ended(_) => json!({"notice": "ended"}),
+    }
+}
