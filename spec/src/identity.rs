@@ -197,7 +197,9 @@ impl FromStr for ContactAddress {
         let address = text.parse().map_err(|_| InvalidIdentifier::ContactAddress)?;
         let address = Self(address);
         // One address, one text: anything that does not print as it was written is refused.
-        if address.to_string() == text && address.0.port() != 0 {
+        // A zone means something to the end that wrote it alone.
+        let zoned = matches!(address.0, std::net::SocketAddr::V6(address) if address.scope_id() != 0);
+        if address.to_string() == text && address.0.port() != 0 && !zoned {
             Ok(address)
         } else {
             Err(InvalidIdentifier::ContactAddress)
@@ -239,3 +241,18 @@ macro_rules! as_bytes {
 }
 pub(crate) use as_bytes;
 as_bytes!(ObjectHandle[16], KeyHash[32]);
+
+#[cfg(test)]
+mod tests {
+    use super::ContactAddress;
+
+    #[test]
+    fn an_address_is_a_literal_in_its_one_spelling_without_a_zone() {
+        for good in ["192.0.2.1:5000", "[2001:db8::1]:5000", "[fe80::1]:1", "[::ffff:192.0.2.1]:65535"] {
+            assert_eq!(good.parse::<ContactAddress>().unwrap().to_string(), good);
+        }
+        for wrong in ["[fe80::1%1]:5000", "[2001:DB8::1]:5000", "192.0.2.1:0", "192.0.2.1", "localhost:1"] {
+            assert!(wrong.parse::<ContactAddress>().is_err(), "{wrong}");
+        }
+    }
+}
