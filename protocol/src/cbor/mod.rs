@@ -73,11 +73,7 @@ impl DecodeErrorKind {
     #[must_use]
     pub fn is_form_only(&self) -> bool {
         match self {
-            Self::NotShortest
-            | Self::Indefinite
-            | Self::KeyOrder
-            | Self::DuplicateKey
-            | Self::NotReproduced => true,
+            Self::NotShortest | Self::Indefinite | Self::KeyOrder | Self::DuplicateKey => true,
             Self::Truncated
             | Self::TrailingBytes
             | Self::Reserved
@@ -86,7 +82,9 @@ impl DecodeErrorKind {
             | Self::Simple
             | Self::Utf8
             | Self::TooDeep
-            | Self::Type(_) => false,
+            | Self::Type(_)
+            // The form was checked before: a value of another kind was taken, such as bytes for the text of a key.
+            | Self::NotReproduced => false,
         }
     }
 }
@@ -146,7 +144,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> 
 /// Reads the one deterministic encoding of a value.
 ///
 /// # Errors
-/// The bytes are anything else (`WIRE-DETERMINISTIC`, `WIRE-ONE-ITEM`); see [`DecodeErrorKind`].
+/// The bytes are anything else (WIRE-017 to WIRE-033); see [`DecodeErrorKind`].
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     match check(bytes) {
         Ok(()) => {}
