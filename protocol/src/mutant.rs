@@ -44,29 +44,29 @@ macro_rules! mutants {
 
 mutants! {
     /// CBOR that is well-formed but not in the deterministic form is taken.
-    NonCanonicalAccepted = "non-canonical-accepted" breaks "WIRE-DETERMINISTIC",
+    NonCanonicalAccepted = "non-canonical-accepted" breaks "WIRE-018",
     /// Bytes behind the item of a frame are ignored.
-    TrailingBytesAccepted = "trailing-bytes-accepted" breaks "WIRE-ONE-ITEM",
+    TrailingBytesAccepted = "trailing-bytes-accepted" breaks "WIRE-017",
     /// Fields that a message does not have are ignored.
-    UnknownFieldsAccepted = "unknown-fields-accepted" breaks "WIRE-UNKNOWN-FIELD",
+    UnknownFieldsAccepted = "unknown-fields-accepted" breaks "WIRE-031",
     /// A frame above the channel's cap is taken.
-    FrameCapUnchecked = "frame-cap-unchecked" breaks "WIRE-FRAME-CAP",
+    FrameCapUnchecked = "frame-cap-unchecked" breaks "WIRE-013",
     /// The accepting end gives session tickets and takes them instead of a certificate.
-    ResumptionOn = "resumption-on" breaks "WIRE-NO-RESUMPTION",
+    ResumptionOn = "resumption-on" breaks "WIRE-007",
     /// A user is believed whichever server issued the certificate.
-    HomeUnchecked = "home-unchecked" breaks "CERT-HOME",
+    HomeUnchecked = "home-unchecked" breaks "CERT-018",
     /// A certificate is good after its end and before its beginning.
-    ExpiryUnchecked = "expiry-unchecked" breaks "CERT-VALIDITY",
+    ExpiryUnchecked = "expiry-unchecked" breaks "CERT-009",
     /// Every verified peer may use every channel.
-    RoleUnchecked = "role-unchecked" breaks "CERT-ROLE",
+    RoleUnchecked = "role-unchecked" breaks "CERT-021",
     /// Of several identities in a certificate the first counts.
-    TwoIdentitiesAccepted = "two-identities-accepted" breaks "CERT-ONE-IDENTITY",
+    TwoIdentitiesAccepted = "two-identities-accepted" breaks "CERT-015",
     /// The algorithm in a signed object need not be the one of the signer's key.
-    AlgorithmUnchecked = "algorithm-unchecked" breaks "SIGN-ALGORITHM",
+    AlgorithmUnchecked = "algorithm-unchecked" breaks "SIGN-007",
     /// The key in a signed object need not be the signer's.
-    KeyIdUnchecked = "key-id-unchecked" breaks "SIGN-KEY-ID",
+    KeyIdUnchecked = "key-id-unchecked" breaks "SIGN-008",
     /// A signature for one kind of statement stands for another kind.
-    ContextUnbound = "context-unbound" breaks "SIGN-CONTEXT",
+    ContextUnbound = "context-unbound" breaks "SIGN-009",
 }
 
 /// Makes one mutant active for the whole process, or none.
@@ -90,4 +90,22 @@ pub fn active(mutant: Mutant) -> bool {
 #[must_use]
 pub const fn active(_mutant: Mutant) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mutant;
+
+    #[test]
+    fn every_mutant_breaks_a_requirement_of_the_text() {
+        let text = [
+            include_str!("../../spec/text/wire.md"),
+            include_str!("../../spec/text/certificates.md"),
+            include_str!("../../spec/text/signed.md"),
+        ];
+        for mutant in Mutant::ALL {
+            let line = format!("\n{}: ", mutant.breaks());
+            assert!(text.iter().any(|text| text.contains(&line)), "{}", mutant.name());
+        }
+    }
 }

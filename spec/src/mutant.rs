@@ -17,6 +17,18 @@ pub enum Catcher {
     Both,
 }
 
+impl Catcher {
+    /// The word for it in lists.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Suite => "suite",
+            Self::Both => "both",
+        }
+    }
+}
+
 macro_rules! mutants {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal breaks $requirement:literal caught by $catcher:ident,)*) => {
         /// A wrong variant of a session rule.

@@ -1,4 +1,4 @@
-//! The one way from a certificate to an identity (`CERT-ONE-FUNCTION`).
+//! The one way from a certificate to an identity.
 //!
 //! [`identify`] validates the path to the root, reads the profile from that verified path, and only then says who the
 //! peer is. Its result, [`VerifiedPeer`], cannot be made in any other way, so whoever holds one has passed here.
