@@ -17,5 +17,6 @@ pub mod directory;
 pub mod mutant;
 pub mod net;
 pub mod server;
+mod shim;
 pub mod start;
 mod store;

@@ -91,6 +91,35 @@ mutants! {
     UnknownSessionAccepted = "unknown-session-accepted" breaks "SESS-008",
 }
 
+/// A mutant as a list shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Listed {
+    /// The name by which it is selected.
+    pub name: &'static str,
+    /// The requirement that it breaks.
+    pub breaks: &'static str,
+    /// Who must notice it: `suite`, `model` or `both`.
+    pub caught_by: &'static str,
+}
+
+/// The mutants of this crate and of those below, in any build.
+pub fn all() -> impl Iterator<Item = Listed> {
+    use antiphon_protocol::mutant as protocol;
+    use antiphon_spec::mutant as spec;
+
+    macro_rules! listed {
+        ($mutants:expr) => {
+            $mutants.iter().map(|mutant| Listed {
+                name: mutant.name(),
+                breaks: mutant.breaks(),
+                caught_by: mutant.caught_by().as_str(),
+            })
+        };
+    }
+    listed!(spec::Mutant::ALL).chain(listed!(protocol::Mutant::ALL)).chain(listed!(Mutant::ALL))
+}
+
 /// There is no mutant of this name, or none at all in this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownMutant {
@@ -149,4 +178,36 @@ pub fn active(mutant: Mutant) -> bool {
 #[must_use]
 pub const fn active(_mutant: Mutant) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The chapters that the mutants of this crate speak of.
+    const TEXT: [&str; 6] = [
+        include_str!("../../spec/text/registration.md"),
+        include_str!("../../spec/text/login.md"),
+        include_str!("../../spec/text/preferences.md"),
+        include_str!("../../spec/text/lookup.md"),
+        include_str!("../../spec/text/location.md"),
+        include_str!("../../spec/text/sessions.md"),
+    ];
+
+    #[test]
+    fn every_mutant_breaks_a_requirement_of_the_text() {
+        for mutant in Mutant::ALL {
+            let line = format!("\n{}: ", mutant.breaks());
+            assert!(TEXT.iter().any(|text| text.contains(&line)), "{}", mutant.name());
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_mutants_alone() {
+        let names: BTreeSet<_> = all().map(|listed| listed.name).collect();
+        assert_eq!(names.len(), all().count());
+        assert!(names.contains("frame-cap-unchecked") && names.contains("record-left"));
+    }
 }

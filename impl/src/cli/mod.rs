@@ -5,8 +5,10 @@
 
 mod authority;
 mod failure;
+mod mutants;
 mod ready;
 mod run;
+mod shim;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,10 @@ enum Command {
     Client(crate::client::cli::Arguments),
     /// Run a whole system on this machine, play a session of four, and check it.
     Demo(crate::demo::Arguments),
+    /// Answer the conformance suite's vectors: JSON lines on standard input and output.
+    Shim(shim::Arguments),
+    /// Tell which wrong variants of the system there are.
+    Mutants(mutants::Arguments),
 }
 
 impl Command {
@@ -62,7 +68,7 @@ impl Command {
     const fn log_default(&self) -> &'static str {
         match self {
             Self::Authority(_) | Self::DirectoryNode(_) | Self::Server(_) => LOG_DEFAULT,
-            Self::Client(_) | Self::Demo(_) => "warn",
+            Self::Client(_) | Self::Demo(_) | Self::Shim(_) | Self::Mutants(_) => "warn",
         }
     }
 }
@@ -81,6 +87,8 @@ pub fn main() -> ExitCode {
                 Command::Server(arguments) => arguments.run().await,
                 Command::Client(arguments) => arguments.run().await,
                 Command::Demo(arguments) => arguments.run().await,
+                Command::Shim(arguments) => arguments.run(),
+                Command::Mutants(arguments) => arguments.run(),
             }
         })
     });
@@ -104,7 +112,8 @@ fn start_log(format: LogFormat, default: &str) {
 fn select_mutant() -> Result<(), Failure> {
     match std::env::var(mutant::VARIABLE) {
         Ok(name) if !name.is_empty() => mutant::select(&name).map_err(|error| {
-            Failure::usage(error).fix("unset the variable, or set it to a name of `Mutant::ALL` in mutant.rs")
+            Failure::usage(error)
+                .fix("unset the variable, or set it to a name that `antiphon mutants --list` shows")
         }),
         Ok(_) | Err(_) => Ok(()),
     }
