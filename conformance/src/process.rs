@@ -38,7 +38,11 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(crate) fn start(command: &(String, Vec<String>), log: &Path, variant: Option<&Variant>) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        command: &(String, Vec<String>),
+        log: &Path,
+        variant: Option<&Variant>,
+    ) -> Result<Self, Failure> {
         let (program, arguments) = command;
         let file = std::fs::File::create(log).map_err(Failure::harness)?;
         let mut command = Command::new(program);
@@ -46,7 +50,9 @@ impl Process {
         if let Some(variant) = variant {
             command.env(&variant.variable, &variant.name);
         }
-        let mut child = command.spawn().map_err(|error| Failure::harness(format!("{program} cannot be started: {error}")))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::harness(format!("{program} cannot be started: {error}")))?;
         let output = child.stdout.take().ok_or_else(|| Failure::harness("no standard output"))?;
         let input = child.stdin.take();
         Ok(Self { child, input, output: BufReader::new(output).lines(), log: log.to_owned() })
@@ -65,7 +71,10 @@ impl Process {
         };
         match timeout(PATIENCE, sent).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::unexpected("a process that reads its standard input", format!("{error}; {}", self.log()))),
+            Ok(Err(error)) => Err(Failure::unexpected(
+                "a process that reads its standard input",
+                format!("{error}; {}", self.log()),
+            )),
             Err(_) => Err(Failure::unexpected("a process that reads its standard input", "nothing was read")),
         }
     }
@@ -76,12 +85,17 @@ impl Process {
     /// None comes in time, or it is no JSON.
     pub(crate) async fn receive(&mut self) -> Result<Value, Failure> {
         match timeout(PATIENCE, self.output.next_line()).await {
-            Ok(Ok(Some(line))) => {
-                serde_json::from_str(&line).map_err(|error| Failure::unexpected("a line that is a JSON object", format!("{line:?}: {error}")))
+            Ok(Ok(Some(line))) => serde_json::from_str(&line).map_err(|error| {
+                Failure::unexpected("a line that is a JSON object", format!("{line:?}: {error}"))
+            }),
+            Ok(Ok(None)) => {
+                Err(Failure::unexpected("a process that runs", format!("its output ended; {}", self.log())))
             }
-            Ok(Ok(None)) => Err(Failure::unexpected("a process that runs", format!("its output ended; {}", self.log()))),
             Ok(Err(error)) => Err(Failure::unexpected("a line in UTF-8", error)),
-            Err(_) => Err(Failure::unexpected("a line of the process", format!("none within {} s; {}", PATIENCE.as_secs(), self.log()))),
+            Err(_) => Err(Failure::unexpected(
+                "a line of the process",
+                format!("none within {} s; {}", PATIENCE.as_secs(), self.log()),
+            )),
         }
     }
 
@@ -94,7 +108,9 @@ impl Process {
     /// The end of the standard error, for reports.
     pub(crate) fn log(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(text.get(text.len().saturating_sub(LOG_SHOWN_MAX)..).unwrap_or_default()).into_owned();
+        let text =
+            String::from_utf8_lossy(text.get(text.len().saturating_sub(LOG_SHOWN_MAX)..).unwrap_or_default())
+                .into_owned();
         format!("its standard error ends with:\n{text}")
     }
 }

@@ -80,7 +80,11 @@ mod tests {
         for case in all().unwrap() {
             let (area, slug) = case.id.split_once('/').unwrap();
             let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-            assert!(!area.is_empty() && !slug.is_empty() && area.bytes().chain(slug.bytes()).all(is_word), "{}", case.id);
+            assert!(
+                !area.is_empty() && !slug.is_empty() && area.bytes().chain(slug.bytes()).all(is_word),
+                "{}",
+                case.id
+            );
         }
     }
 

@@ -58,21 +58,33 @@ const CHAPTERS: [(&str, &str); 11] = [
 /// Every requirement, in the order of the text.
 pub(crate) fn all() -> &'static [Requirement] {
     static ALL: OnceLock<Vec<Requirement>> = OnceLock::new();
-    ALL.get_or_init(|| CHAPTERS.iter().flat_map(|(chapter, text)| text.lines().filter_map(move |line| read(chapter, line))).collect())
+    ALL.get_or_init(|| {
+        CHAPTERS
+            .iter()
+            .flat_map(|(chapter, text)| text.lines().filter_map(move |line| read(chapter, line)))
+            .collect()
+    })
 }
 
 fn read(chapter: &'static str, line: &'static str) -> Option<Requirement> {
     let (id, sentence) = line.split_once(": ")?;
     let (prefix, number) = id.split_once('-')?;
-    let is_id = prefix.bytes().all(|b| b.is_ascii_uppercase()) && number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit());
-    let level = [Level::Must, Level::Should, Level::May].into_iter().find(|level| sentence.contains(level.as_str()))?;
+    let is_id = prefix.bytes().all(|b| b.is_ascii_uppercase())
+        && number.len() == 3
+        && number.bytes().all(|b| b.is_ascii_digit());
+    let level = [Level::Must, Level::Should, Level::May]
+        .into_iter()
+        .find(|level| sentence.contains(level.as_str()))?;
     is_id.then_some(Requirement { id, level, sentence, chapter })
 }
 
 /// The requirement of an ID.
 pub(crate) fn find(id: &str) -> Option<&'static Requirement> {
     static INDEX: OnceLock<BTreeMap<&'static str, &'static Requirement>> = OnceLock::new();
-    INDEX.get_or_init(|| all().iter().map(|requirement| (requirement.id, requirement)).collect()).get(id).copied()
+    INDEX
+        .get_or_init(|| all().iter().map(|requirement| (requirement.id, requirement)).collect())
+        .get(id)
+        .copied()
 }
 
 #[cfg(test)]

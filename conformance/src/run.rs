@@ -44,7 +44,8 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Self; 7] = [Self::Pass, Self::PassLax, Self::Fail, Self::Xfail, Self::Xpass, Self::Unsupported, Self::Error];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Pass, Self::PassLax, Self::Fail, Self::Xfail, Self::Xpass, Self::Unsupported, Self::Error];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -77,7 +78,10 @@ impl Outcome {
 
 /// The level of the requirement that a case is mainly about.
 pub(crate) fn level(case: &Case) -> Level {
-    case.requirements.first().and_then(|id| requirement::find(id)).map_or(Level::Must, |requirement| requirement.level)
+    case.requirements
+        .first()
+        .and_then(|id| requirement::find(id))
+        .map_or(Level::Must, |requirement| requirement.level)
 }
 
 /// How to run.
@@ -120,16 +124,18 @@ pub(crate) async fn run(
             Body::Live(test) => live.push((number, case, test)),
         }
     }
-    let all_vectors = stream::iter(vectors.into_iter().enumerate()).for_each_concurrent(SHIMS, |(share, cases)| {
-        let log = folder.path().join(format!("shim-{share}.log"));
-        let done = &done;
-        async move { ask_all(target, &log, options, cases, done).await }
-    });
+    let all_vectors =
+        stream::iter(vectors.into_iter().enumerate()).for_each_concurrent(SHIMS, |(share, cases)| {
+            let log = folder.path().join(format!("shim-{share}.log"));
+            let done = &done;
+            async move { ask_all(target, &log, options, cases, done).await }
+        });
     let all_live = async {
         if live.is_empty() {
             return Ok(());
         }
-        let world = World::start(Arc::clone(target), options.variant.clone(), folder.path().join("world")).await?;
+        let world =
+            World::start(Arc::clone(target), options.variant.clone(), folder.path().join("world")).await?;
         stream::iter(live)
             .for_each_concurrent(options.jobs, |(number, case, test)| {
                 let (world, done) = (Arc::clone(&world), &done);
@@ -155,7 +161,9 @@ async fn play(test: LiveTest, world: Arc<World>) -> Result<(), Failure> {
     let task = tokio::spawn(tokio::time::timeout(LIVE_DEADLINE, test(world)));
     match task.await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Failure::unexpected("an end", format!("none within {} s", LIVE_DEADLINE.as_secs()))),
+        Ok(Err(_)) => {
+            Err(Failure::unexpected("an end", format!("none within {} s", LIVE_DEADLINE.as_secs())))
+        }
         Err(error) => Err(Failure::harness(error)),
     }
 }
@@ -187,7 +195,13 @@ async fn ask_all(
     }
 }
 
-fn judge(target: &Target, options: &Options, case: Case, result: Result<(), Failure>, duration: Duration) -> Outcome {
+fn judge(
+    target: &Target,
+    options: &Options,
+    case: Case,
+    result: Result<(), Failure>,
+    duration: Duration,
+) -> Outcome {
     let expected = target.expectations.iter().any(|expectation| applies(expectation, &case, &options.today));
     let verdict = match &result {
         Ok(()) if expected => Verdict::Xpass,

@@ -52,7 +52,11 @@ impl Shim {
     ///
     /// # Errors
     /// It cannot be started, or does not keep to the protocol.
-    pub(crate) async fn start(target: &Target, log: &Path, variant: Option<&Variant>) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        target: &Target,
+        log: &Path,
+        variant: Option<&Variant>,
+    ) -> Result<Self, Failure> {
         let program = target.shim.as_ref().ok_or_else(|| Failure::harness("the target has no shim"))?;
         let command = target.command(&program.command, &BTreeMap::new()).map_err(Failure::harness)?;
         let mut process = Process::start(&command, log, variant)?;
@@ -95,7 +99,10 @@ fn compare(case: &VectorCase, answer: &Value) -> Result<(), Failure> {
                 let got = answer.get(name).unwrap_or(&Value::Null);
                 let same = if name == "steps" { seen(expected) == seen(got) } else { expected == got };
                 if !same {
-                    return Err(Failure::unexpected(format!("{name} = {}", shown(name, expected)), shown(name, got)));
+                    return Err(Failure::unexpected(
+                        format!("{name} = {}", shown(name, expected)),
+                        shown(name, got),
+                    ));
                 }
             }
             Ok(())
@@ -109,7 +116,9 @@ fn compare(case: &VectorCase, answer: &Value) -> Result<(), Failure> {
             }
         }
         (Expect::Accept { .. }, _) => Err(Failure::unexpected("accept", answer)),
-        (Expect::Reject { errors, .. }, _) => Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer)),
+        (Expect::Reject { errors, .. }, _) => {
+            Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer))
+        }
     }
 }
 
@@ -119,22 +128,36 @@ fn shown(name: &str, value: &Value) -> String {
 
 /// What others see of the steps of a trace: for each step, what each peer gets, what the user is told, who is dialled.
 fn seen(steps: &Value) -> Vec<BTreeMap<String, Vec<String>>> {
-    steps.as_array().into_iter().flatten().map(|actions| step(actions.as_array().map_or(&[], Vec::as_slice))).collect()
+    steps
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|actions| step(actions.as_array().map_or(&[], Vec::as_slice)))
+        .collect()
 }
 
 fn step(actions: &[Value]) -> BTreeMap<String, Vec<String>> {
     let mut views: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let text = |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |fields: &Map<String, Value>, name: &str| {
+        fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     for (kind, body) in actions.iter().filter_map(Value::as_object).flatten() {
         let empty = Map::new();
         let fields = body.as_object().unwrap_or(&empty);
         match kind.as_str() {
             "send" => {
-                for peer in fields.get("to").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-                    views.entry(peer.to_owned()).or_default().push(format!("message {}", text(fields, "message")));
+                for peer in
+                    fields.get("to").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+                {
+                    views
+                        .entry(peer.to_owned())
+                        .or_default()
+                        .push(format!("message {}", text(fields, "message")));
                 }
             }
-            "disconnect" => views.entry(text(fields, "peer")).or_default().push(format!("close {}", text(fields, "code"))),
+            "disconnect" => {
+                views.entry(text(fields, "peer")).or_default().push(format!("close {}", text(fields, "code")))
+            }
             "connect" => views.entry(text(fields, "peer")).or_default().push(format!("dial {body}")),
             "tell" => views.entry("user".to_owned()).or_default().push(body.to_string()),
             "refuse" => views.entry("link".to_owned()).or_default().push(body.to_string()),

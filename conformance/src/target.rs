@@ -153,11 +153,15 @@ impl Target {
     pub fn load(path: &Path, set: &[(String, String)]) -> Result<Self, TargetError> {
         let read = |source| TargetError::Read { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(read)?;
-        let mut target: Self = toml::from_str(&text).map_err(|source| TargetError::Wrong { path: path.to_owned(), source })?;
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let mut target: Self =
+            toml::from_str(&text).map_err(|source| TargetError::Wrong { path: path.to_owned(), source })?;
+        let folder =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         target.folder = folder.canonicalize().map_err(read)?;
         target.variables.extend(set.iter().cloned());
-        for (role, program) in [(Role::Codec, &target.shim), (Role::Server, &target.server), (Role::Client, &target.client)] {
+        for (role, program) in
+            [(Role::Codec, &target.shim), (Role::Server, &target.server), (Role::Client, &target.client)]
+        {
             if target.roles.contains(&role) && program.is_none() {
                 return Err(TargetError::NoProgram(role.as_str()));
             }
@@ -222,7 +226,11 @@ impl Target {
     ///
     /// # Errors
     /// A placeholder has no value, or the command is empty.
-    pub(crate) fn command(&self, words: &[String], values: &Values) -> Result<(String, Vec<String>), TargetError> {
+    pub(crate) fn command(
+        &self,
+        words: &[String],
+        values: &Values,
+    ) -> Result<(String, Vec<String>), TargetError> {
         let words = words.iter().map(|word| self.fill(word, values)).collect::<Result<Vec<_>, _>>()?;
         let (program, arguments) = words.split_first().ok_or(TargetError::EmptyCommand)?;
         Ok((program.clone(), arguments.to_vec()))

@@ -40,13 +40,19 @@ struct Exception {
 impl CoverageArguments {
     pub(super) fn run(self) -> Result<u8, Stopped> {
         let text = std::fs::read_to_string(&self.exceptions).unwrap_or_default();
-        let read: Exceptions = toml::from_str(&text).map_err(|error| Stopped::Usage(format!("{}: {error}", self.exceptions.display())))?;
-        let reasons: BTreeMap<_, _> = read.exceptions.iter().map(|exception| (exception.id.as_str(), exception.reason.as_str())).collect();
+        let read: Exceptions = toml::from_str(&text)
+            .map_err(|error| Stopped::Usage(format!("{}: {error}", self.exceptions.display())))?;
+        let reasons: BTreeMap<_, _> = read
+            .exceptions
+            .iter()
+            .map(|exception| (exception.id.as_str(), exception.reason.as_str()))
+            .collect();
         let cases = registry::all().map_err(Stopped::harness)?;
         let mut code = AS_EXPECTED;
         let mut counts: BTreeMap<Level, (usize, usize, usize)> = BTreeMap::new();
         for requirement in requirement::all() {
-            let of: Vec<&Case> = cases.iter().filter(|case| case.requirements.iter().any(|id| id == requirement.id)).collect();
+            let of: Vec<&Case> =
+                cases.iter().filter(|case| case.requirements.iter().any(|id| id == requirement.id)).collect();
             let reason = reasons.get(requirement.id);
             let count = counts.entry(requirement.level).or_default();
             match (of.is_empty(), reason) {

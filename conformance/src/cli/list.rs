@@ -29,7 +29,14 @@ impl ListArguments {
                 });
                 print(&format!("{line}\n"));
             } else {
-                print(&format!("{} {:<8} {:<6} {level:<6} {:<60} {}\n", case.uid, case.role, case.kind(), case.id, case.requirements.join(" ")));
+                print(&format!(
+                    "{} {:<8} {:<6} {level:<6} {:<60} {}\n",
+                    case.uid,
+                    case.role,
+                    case.kind(),
+                    case.id,
+                    case.requirements.join(" ")
+                ));
             }
         }
         if !self.json {
@@ -50,10 +57,22 @@ impl ExplainArguments {
     pub(super) fn run(self) -> Result<u8, Stopped> {
         let cases = registry::all().map_err(Stopped::harness)?;
         let case = cases.into_iter().find(|case| case.id == self.id || case.uid == self.id);
-        let case = case.ok_or_else(|| Stopped::Usage(format!("there is no case {}; antiphon-conformance list shows all", self.id)))?;
-        print(&format!("{} ({}), {} case for the role {}\n  {}\n", case.id, case.uid, case.kind(), case.role, case.about));
+        let case = case.ok_or_else(|| {
+            Stopped::Usage(format!("there is no case {}; antiphon-conformance list shows all", self.id))
+        })?;
+        print(&format!(
+            "{} ({}), {} case for the role {}\n  {}\n",
+            case.id,
+            case.uid,
+            case.kind(),
+            case.role,
+            case.about
+        ));
         for requirement in case.requirements.iter().filter_map(|id| requirement::find(id)) {
-            print(&format!("  {} (spec/text/{}): {}\n", requirement.id, requirement.chapter, requirement.sentence));
+            print(&format!(
+                "  {} (spec/text/{}): {}\n",
+                requirement.id, requirement.chapter, requirement.sentence
+            ));
         }
         if let Some(twin) = &case.twin {
             print(&format!("  accepted is: {twin}\n"));

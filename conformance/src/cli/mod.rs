@@ -150,5 +150,9 @@ async fn build(target: &Target, build: Option<&crate::target::Build>) -> Result<
     let folder = target.fill(&build.folder, &crate::target::Values::new())?;
     let status = tokio::process::Command::new(&program).args(&arguments).current_dir(folder).status().await;
     let status = status.map_err(|error| Stopped::Harness(format!("{program}: {error}")))?;
-    if status.success() { Ok(()) } else { Err(Stopped::Harness(format!("{program} {} failed", arguments.join(" ")))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Stopped::Harness(format!("{program} {} failed", arguments.join(" "))))
+    }
 }

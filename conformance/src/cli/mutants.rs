@@ -40,7 +40,10 @@ struct Mutant {
 impl MutantsArguments {
     pub(super) async fn run(self) -> Result<u8, Stopped> {
         let mut target = self.target.load()?;
-        let mutants = target.mutants.clone().ok_or_else(|| Stopped::Usage("the target file has no table [mutants]".to_owned()))?;
+        let mutants = target
+            .mutants
+            .clone()
+            .ok_or_else(|| Stopped::Usage("the target file has no table [mutants]".to_owned()))?;
         if !self.target.no_build {
             build(&target, mutants.build.as_ref()).await?;
         }
@@ -52,11 +55,21 @@ impl MutantsArguments {
         std::fs::copy(&built, &binary).map_err(|error| Stopped::Harness(format!("{built}: {error}")))?;
         target.variables.insert("binary".to_owned(), binary.display().to_string());
         let list = list(&target, &mutants).await?;
-        let chosen: Vec<_> = list.into_iter().filter(|mutant| mutant.caught_by != "model").filter(|mutant| self.names.is_empty() || self.names.iter().any(|name| crate::target::fits(name, &mutant.name))).collect();
+        let chosen: Vec<_> = list
+            .into_iter()
+            .filter(|mutant| mutant.caught_by != "model")
+            .filter(|mutant| {
+                self.names.is_empty() || self.names.iter().any(|name| crate::target::fits(name, &mutant.name))
+            })
+            .collect();
         if chosen.is_empty() {
             return Err(Stopped::Usage("no mutant is selected".to_owned()));
         }
-        let cases: Vec<Case> = registry::all().map_err(Stopped::harness)?.into_iter().filter(|case| target.roles.contains(&case.role)).collect();
+        let cases: Vec<Case> = registry::all()
+            .map_err(Stopped::harness)?
+            .into_iter()
+            .filter(|case| target.roles.contains(&case.role))
+            .collect();
         let (target, start) = (Arc::new(target), Instant::now());
         let mut survivors = 0;
         for mutant in &chosen {
@@ -64,33 +77,62 @@ impl MutantsArguments {
             let verdict = if killers.is_empty() { "SURVIVED" } else { "killed" };
             survivors += usize::from(killers.is_empty());
             let shown: Vec<&str> = killers.iter().take(3).map(String::as_str).collect();
-            print(&format!("{verdict:<9} {:<32} breaks {:<10} {} case(s): {}\n", mutant.name, mutant.breaks, killers.len(), shown.join(", ")));
+            print(&format!(
+                "{verdict:<9} {:<32} breaks {:<10} {} case(s): {}\n",
+                mutant.name,
+                mutant.breaks,
+                killers.len(),
+                shown.join(", ")
+            ));
         }
-        print(&format!("{} of {} mutants killed in {:.1} s\n", chosen.len() - survivors, chosen.len(), start.elapsed().as_secs_f64()));
+        print(&format!(
+            "{} of {} mutants killed in {:.1} s\n",
+            chosen.len() - survivors,
+            chosen.len(),
+            start.elapsed().as_secs_f64()
+        ));
         Ok(if survivors == 0 { AS_EXPECTED } else { FAILED })
     }
 
     /// The cases that fail and name the broken requirement.
-    async fn killers(&self, target: &Arc<Target>, mutants: &Mutants, mutant: &Mutant, cases: &[Case]) -> Result<Vec<String>, Stopped> {
+    async fn killers(
+        &self,
+        target: &Arc<Target>,
+        mutants: &Mutants,
+        mutant: &Mutant,
+        cases: &[Case],
+    ) -> Result<Vec<String>, Stopped> {
         let names_it = |case: &&Case| case.requirements.contains(&mutant.breaks);
-        let run_these: Vec<Case> = cases.iter().filter(|case| self.all_cases || names_it(case)).cloned().collect();
+        let run_these: Vec<Case> =
+            cases.iter().filter(|case| self.all_cases || names_it(case)).cloned().collect();
         if run_these.is_empty() {
             return Ok(Vec::new());
         }
         let variant = Variant { variable: mutants.variable.clone(), name: mutant.name.clone() };
         let options = Options { jobs: self.target.jobs.max(1), variant: Some(variant), today: String::new() };
-        let outcomes = run(target, run_these, &options, |_: &Outcome| {}).await.map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
-        let failed = outcomes.into_iter().filter(|outcome| outcome.verdict == Verdict::Fail && names_it(&&outcome.case));
+        let outcomes = run(target, run_these, &options, |_: &Outcome| {})
+            .await
+            .map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
+        let failed = outcomes
+            .into_iter()
+            .filter(|outcome| outcome.verdict == Verdict::Fail && names_it(&&outcome.case));
         Ok(failed.map(|outcome| outcome.case.id).collect())
     }
 }
 
 async fn list(target: &Target, mutants: &Mutants) -> Result<Vec<Mutant>, Stopped> {
     let (program, arguments) = target.command(&mutants.list, &BTreeMap::new())?;
-    let output = tokio::process::Command::new(&program).args(&arguments).output().await.map_err(Stopped::harness)?;
+    let output =
+        tokio::process::Command::new(&program).args(&arguments).output().await.map_err(Stopped::harness)?;
     if !output.status.success() {
-        return Err(Stopped::Harness(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))));
+        return Err(Stopped::Harness(format!(
+            "{program} {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        )));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).map_err(|error| Stopped::Harness(format!("{line}: {error}")))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| Stopped::Harness(format!("{line}: {error}"))))
+        .collect()
 }

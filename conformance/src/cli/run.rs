@@ -36,9 +36,16 @@ impl RunArguments {
     pub(super) async fn run(self) -> Result<u8, Stopped> {
         let target = self.target.load()?;
         let all = registry::all().map_err(Stopped::harness)?;
-        let cases: Vec<_> = all.iter().filter(|case| target.roles.contains(&case.role)).filter(|case| registry::selected(case, &self.selectors)).cloned().collect();
+        let cases: Vec<_> = all
+            .iter()
+            .filter(|case| target.roles.contains(&case.role))
+            .filter(|case| registry::selected(case, &self.selectors))
+            .cloned()
+            .collect();
         if cases.is_empty() {
-            return Err(Stopped::Usage("no case is selected; antiphon-conformance list shows all".to_owned()));
+            return Err(Stopped::Usage(
+                "no case is selected; antiphon-conformance list shows all".to_owned(),
+            ));
         }
         let selected = cases.len();
         if !self.target.no_build {
@@ -52,24 +59,36 @@ impl RunArguments {
             if !matches!(outcome.verdict, Verdict::Pass | Verdict::Xfail) {
                 print(&report::failed(outcome, &file));
             } else if self.verbose {
-                print(&format!("{} {} {} ms\n", outcome.verdict.as_str(), outcome.case.id, outcome.duration.as_millis()));
+                print(&format!(
+                    "{} {} {} ms\n",
+                    outcome.verdict.as_str(),
+                    outcome.case.id,
+                    outcome.duration.as_millis()
+                ));
             }
         };
         let target = Arc::new(target);
-        let outcomes = run(&target, cases, &options, show).await.map_err(|failure| Stopped::Harness(format!("{failure:?}")))?;
+        let outcomes = run(&target, cases, &options, show)
+            .await
+            .map_err(|failure| Stopped::Harness(format!("{failure:?}")))?;
         let duration = start.elapsed();
         print(&report::summary(&name, &outcomes, duration));
         if let Some(path) = &self.json {
             let text = format!("{:#}\n", report::json(&name, &outcomes, duration));
-            std::fs::write(path, text).map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
+            std::fs::write(path, text)
+                .map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
         }
         if let Some(path) = &self.junit {
             let text = report::junit(&name, &outcomes, duration).map_err(Stopped::harness)?;
-            std::fs::write(path, text).map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
+            std::fs::write(path, text)
+                .map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
         }
         let stale = stale(&target, &all, &today);
         for expectation in &stale {
-            complain(&format!("the expectation of {} ({}) is stale: remove it from the target file", expectation.cases, expectation.reason));
+            complain(&format!(
+                "the expectation of {} ({}) is stale: remove it from the target file",
+                expectation.cases, expectation.reason
+            ));
         }
         Ok(code(&outcomes, selected, !stale.is_empty()))
     }

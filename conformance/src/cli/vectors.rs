@@ -32,10 +32,14 @@ impl VectorsArguments {
             if made == there {
                 print(&format!("{name}: {} cases\n", file.cases.len()));
             } else if self.write {
-                std::fs::write(&path, made).map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
+                std::fs::write(&path, made)
+                    .map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
                 print(&format!("{name}: {} cases, written\n", file.cases.len()));
             } else {
-                complain(&format!("{} is not what the generator makes; run antiphon-conformance vectors --write", path.display()));
+                complain(&format!(
+                    "{} is not what the generator makes; run antiphon-conformance vectors --write",
+                    path.display()
+                ));
                 code = FAILED;
             }
         }
@@ -51,7 +55,10 @@ mod tests {
     fn the_files_are_what_the_generator_makes() {
         for ((name, file), (embedded, text)) in vector::generate().unwrap().iter().zip(vector::FILES) {
             assert_eq!(*name, embedded);
-            assert!(vector::render(file).unwrap() == text, "{name}: run antiphon-conformance vectors --write");
+            assert!(
+                vector::render(file).unwrap() == text,
+                "{name}: run antiphon-conformance vectors --write"
+            );
         }
     }
 }

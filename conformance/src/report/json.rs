@@ -22,7 +22,12 @@ pub(crate) fn json(name: &str, outcomes: &[Outcome], duration: Duration) -> Valu
         .collect();
     let verdicts: serde_json::Map<String, Value> = Verdict::ALL
         .into_iter()
-        .map(|verdict| (verdict.as_str().to_owned(), outcomes.iter().filter(|outcome| outcome.verdict == verdict).count().into()))
+        .map(|verdict| {
+            (
+                verdict.as_str().to_owned(),
+                outcomes.iter().filter(|outcome| outcome.verdict == verdict).count().into(),
+            )
+        })
         .collect();
     json!({
         "schema": "antiphon-results-1",

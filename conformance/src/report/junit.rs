@@ -14,7 +14,11 @@ use crate::{
 ///
 /// # Errors
 /// Never, for these texts.
-pub(crate) fn junit(name: &str, outcomes: &[Outcome], duration: Duration) -> Result<String, quick_junit::SerializeError> {
+pub(crate) fn junit(
+    name: &str,
+    outcomes: &[Outcome],
+    duration: Duration,
+) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new(name);
     report.set_time(duration);
     let mut areas: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();

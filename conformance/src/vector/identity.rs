@@ -44,7 +44,8 @@ fn accepted(id: &str, requirements: &[&str], about: &str, node: &Node) -> Vector
 }
 
 fn handles(cases: &mut Vec<VectorCase>) {
-    let lookup = |handle: &str| Node::message("lookup", [("id", Node::Unsigned(1)), ("user", Node::text(handle))]);
+    let lookup =
+        |handle: &str| Node::message("lookup", [("id", Node::Unsigned(1)), ("user", Node::text(handle))]);
     let long = |last: usize| format!("{ID}@{0}.{0}.{0}.{1}", "a".repeat(24), "b".repeat(last));
     let label = |length: usize| format!("{ID}@{}.example", "a".repeat(length));
     let with = |home: &str| format!("{ID}@{home}");
@@ -59,10 +60,25 @@ fn handles(cases: &mut Vec<VectorCase>) {
         cases.push(accepted(id, &["LIM-001", "IDENT-005", "IDENT-007"], about, &lookup(&text)));
     }
     for (id, requirement, about, text) in [
-        ("handle-capital-digits", "IDENT-002", "hexadecimal digits in capitals", format!("{}@one.example", ID.to_uppercase())),
-        ("handle-31-digits", "IDENT-002", "31 hexadecimal digits", format!("{}@one.example", ID.get(1..).unwrap_or_default())),
+        (
+            "handle-capital-digits",
+            "IDENT-002",
+            "hexadecimal digits in capitals",
+            format!("{}@one.example", ID.to_uppercase()),
+        ),
+        (
+            "handle-31-digits",
+            "IDENT-002",
+            "31 hexadecimal digits",
+            format!("{}@one.example", ID.get(1..).unwrap_or_default()),
+        ),
         ("handle-33-digits", "IDENT-002", "33 hexadecimal digits", format!("0{ID}@one.example")),
-        ("handle-other-digit", "IDENT-002", "a digit that is not hexadecimal", format!("g{}@one.example", ID.get(1..).unwrap_or_default())),
+        (
+            "handle-other-digit",
+            "IDENT-002",
+            "a digit that is not hexadecimal",
+            format!("g{}@one.example", ID.get(1..).unwrap_or_default()),
+        ),
         ("handle-without-home", "IDENT-007", "no home server", ID.to_owned()),
         ("handle-empty-home", "IDENT-007", "an empty home server", with("")),
         ("handle-two-signs", "IDENT-007", "two signs @", with("@one.example")),
@@ -81,14 +97,24 @@ fn handles(cases: &mut Vec<VectorCase>) {
         ("name-ip-address", "IDENT-005", "an IP address as server name", with("192.0.2.1")),
         ("name-with-port", "IDENT-005", "a server name with a port", with("one.example:443")),
     ] {
-        cases.push(message(id, &[requirement, "WIRE-033"], about, &lookup(&text)).reject(Phase::Schema, &["malformed"], "identity/handle").done());
+        cases.push(
+            message(id, &[requirement, "WIRE-033"], about, &lookup(&text))
+                .reject(Phase::Schema, &["malformed"], "identity/handle")
+                .done(),
+        );
     }
-    let issued = |bytes: usize| Node::message("check-out", [("id", Node::Unsigned(1)), ("user", Node::Bytes(vec![7; bytes]))]);
+    let issued = |bytes: usize| {
+        Node::message("check-out", [("id", Node::Unsigned(1)), ("user", Node::Bytes(vec![7; bytes]))])
+    };
     let peer = |id: &str, bytes: usize, about: &str| {
         let draft = Draft::new(format!("identity/{id}"), Role::Codec, "decode", &["IDENT-001"], about);
         decode(draft, Channel::ServerServer, Direction::FromDialler, &issued(bytes).encode())
     };
-    cases.push(peer("object-handle", 16, "an object handle of 16 bytes").output("reencoded", hex::encode(issued(16).encode())).done());
+    cases.push(
+        peer("object-handle", 16, "an object handle of 16 bytes")
+            .output("reencoded", hex::encode(issued(16).encode()))
+            .done(),
+    );
     for length in [0, 15, 17, 32] {
         let draft = peer(&format!("object-handle-of-{length}"), length, "an object handle of another length");
         cases.push(draft.reject(Phase::Schema, &["malformed"], "identity/object-handle").done());
@@ -96,7 +122,8 @@ fn handles(cases: &mut Vec<VectorCase>) {
 }
 
 fn addresses(cases: &mut Vec<VectorCase>) {
-    let login = |address: &str| Node::message("login", [("id", Node::Unsigned(1)), ("address", Node::text(address))]);
+    let login =
+        |address: &str| Node::message("login", [("id", Node::Unsigned(1)), ("address", Node::text(address))]);
     for (id, text) in [
         ("address-ipv4", "192.0.2.1:5000"),
         ("address-ipv6", "[2001:db8::1]:5000"),
@@ -125,7 +152,11 @@ fn addresses(cases: &mut Vec<VectorCase>) {
         ("address-space", "a space before the address", " 192.0.2.1:5000"),
         ("address-empty", "nothing", ""),
     ] {
-        cases.push(message(id, &["IDENT-014", "IDENT-013"], about, &login(text)).reject(Phase::Schema, &["malformed"], "identity/address-ipv4").done());
+        cases.push(
+            message(id, &["IDENT-014", "IDENT-013"], about, &login(text))
+                .reject(Phase::Schema, &["malformed"], "identity/address-ipv4")
+                .done(),
+        );
     }
 }
 
@@ -133,21 +164,42 @@ fn addresses(cases: &mut Vec<VectorCase>) {
 fn lists(cases: &mut Vec<VectorCase>) {
     let text = |number: usize| Node::Text(format!("{number:032x}@one.example"));
     let set = |handles: Vec<Node>| {
-        let lists = Node::map([("deny", Node::Array(handles)), ("allow", Node::Array(vec![])), ("default", Node::text("allow"))]);
-        Node::message("set-preferences", [("id", Node::Unsigned(1)), ("version", Node::Unsigned(0)), ("messaging", lists)])
+        let lists = Node::map([
+            ("deny", Node::Array(handles)),
+            ("allow", Node::Array(vec![])),
+            ("default", Node::text("allow")),
+        ]);
+        Node::message(
+            "set-preferences",
+            [("id", Node::Unsigned(1)), ("version", Node::Unsigned(0)), ("messaging", lists)],
+        )
     };
     let many = |count: usize| (0..count).map(text).collect::<Vec<_>>();
     cases.push(accepted("list-empty", &["PREF-006"], "empty lists", &set(vec![])));
     cases.push(accepted("list-of-200", &["LIM-001", "PREF-005"], "a list of 200 handles", &set(many(200))));
     let same_id = |home: &str| Node::Text(format!("{:032x}@{home}", 1));
-    cases.push(accepted("list-two-homes", &["IDENT-008", "IDENT-009"], "one user ID at two home servers, in order", &set(vec![same_id("a.example"), same_id("b.example")])));
+    cases.push(accepted(
+        "list-two-homes",
+        &["IDENT-008", "IDENT-009"],
+        "one user ID at two home servers, in order",
+        &set(vec![same_id("a.example"), same_id("b.example")]),
+    ));
     for (id, requirement, about, handles) in [
         ("list-of-201", "PREF-005", "a list of 201 handles", many(201)),
         ("list-with-repetition", "PREF-006", "a handle twice", vec![text(1), text(1)]),
         ("list-descending", "PREF-006", "handles against their order", vec![text(2), text(1)]),
-        ("list-homes-descending", "PREF-006", "one user ID, home servers against their order", vec![same_id("b.example"), same_id("a.example")]),
+        (
+            "list-homes-descending",
+            "PREF-006",
+            "one user ID, home servers against their order",
+            vec![same_id("b.example"), same_id("a.example")],
+        ),
     ] {
-        cases.push(message(id, &[requirement], about, &set(handles)).reject(Phase::Schema, &["malformed"], "identity/list-of-200").done());
+        cases.push(
+            message(id, &[requirement], about, &set(handles))
+                .reject(Phase::Schema, &["malformed"], "identity/list-of-200")
+                .done(),
+        );
     }
 }
 
@@ -159,7 +211,8 @@ const P256_Y: &str = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837
 
 fn keys(cases: &mut Vec<VectorCase>) -> Made<()> {
     let key = |id: &str, requirements: &[&str], about: &str, hex: String| {
-        Draft::new(format!("identity/{id}"), Role::Verifier, "key-hash", requirements, about).input("key", hex)
+        Draft::new(format!("identity/{id}"), Role::Verifier, "key-hash", requirements, about)
+            .input("key", hex)
     };
     let hash = |hex: &str| -> Made<String> {
         let bytes = hex::decode(hex).map_err(GeneratorError::new)?;
@@ -167,28 +220,79 @@ fn keys(cases: &mut Vec<VectorCase>) -> Made<()> {
     };
     let ed25519 = hex::encode(KeyPair::from_seed(&[1; 32]).map_err(GeneratorError::new)?.public_key_der());
     let p256 = format!("{P256_PREFIX}04{P256_X}{P256_Y}");
-    for (id, about, hex) in [("key-ed25519", "an Ed25519 key", &ed25519), ("key-p256", "a P-256 key", &p256)] {
-        cases.push(key(id, &["IDENT-012", "IDENT-010"], about, hex.clone()).output("hash", hash(hex)?).done());
+    for (id, about, hex) in [("key-ed25519", "an Ed25519 key", &ed25519), ("key-p256", "a P-256 key", &p256)]
+    {
+        cases
+            .push(key(id, &["IDENT-012", "IDENT-010"], about, hex.clone()).output("hash", hash(hex)?).done());
     }
     let point = |text: &str| format!("{ED25519_PREFIX}{text}");
     let small = |low: &str, rest: &str, high: &str| point(&format!("{low}{}{high}", rest.repeat(30)));
     for (id, requirement, about, hex) in [
-        ("key-p256-compressed", "IDENT-010", "a compressed point", format!("3039301306072a8648ce3d020106082a8648ce3d03010703220003{P256_X}")),
-        ("key-p256-off-curve", "IDENT-011", "a point that is not on the curve", format!("{P256_PREFIX}04{P256_X}{}", P256_Y.replace("51f5", "51f6"))),
-        ("key-p256-hybrid", "IDENT-010", "a point in hybrid form", format!("{P256_PREFIX}07{P256_X}{P256_Y}")),
+        (
+            "key-p256-compressed",
+            "IDENT-010",
+            "a compressed point",
+            format!("3039301306072a8648ce3d020106082a8648ce3d03010703220003{P256_X}"),
+        ),
+        (
+            "key-p256-off-curve",
+            "IDENT-011",
+            "a point that is not on the curve",
+            format!("{P256_PREFIX}04{P256_X}{}", P256_Y.replace("51f5", "51f6")),
+        ),
+        (
+            "key-p256-hybrid",
+            "IDENT-010",
+            "a point in hybrid form",
+            format!("{P256_PREFIX}07{P256_X}{P256_Y}"),
+        ),
         ("key-with-trailing-byte", "IDENT-010", "a byte behind the key", format!("{ed25519}00")),
-        ("key-cut-off", "IDENT-010", "a key without its last byte", ed25519.get(..ed25519.len() - 2).unwrap_or_default().to_owned()),
-        ("key-raw", "IDENT-010", "the 32 bytes of a key alone", ed25519.get(24..).unwrap_or_default().to_owned()),
-        ("key-ed25519-with-null", "IDENT-010", "an algorithm with parameters", format!("302c300706032b65700500032100{}", ed25519.get(24..).unwrap_or_default())),
-        ("key-x25519", "IDENT-010", "a key for another purpose", format!("302a300506032b656e032100{}", ed25519.get(24..).unwrap_or_default())),
-        ("key-long-form-length", "IDENT-010", "a length in more bytes than it needs", format!("30812a300506032b6570032100{}", ed25519.get(24..).unwrap_or_default())),
+        (
+            "key-cut-off",
+            "IDENT-010",
+            "a key without its last byte",
+            ed25519.get(..ed25519.len() - 2).unwrap_or_default().to_owned(),
+        ),
+        (
+            "key-raw",
+            "IDENT-010",
+            "the 32 bytes of a key alone",
+            ed25519.get(24..).unwrap_or_default().to_owned(),
+        ),
+        (
+            "key-ed25519-with-null",
+            "IDENT-010",
+            "an algorithm with parameters",
+            format!("302c300706032b65700500032100{}", ed25519.get(24..).unwrap_or_default()),
+        ),
+        (
+            "key-x25519",
+            "IDENT-010",
+            "a key for another purpose",
+            format!("302a300506032b656e032100{}", ed25519.get(24..).unwrap_or_default()),
+        ),
+        (
+            "key-long-form-length",
+            "IDENT-010",
+            "a length in more bytes than it needs",
+            format!("30812a300506032b6570032100{}", ed25519.get(24..).unwrap_or_default()),
+        ),
         ("key-empty", "IDENT-010", "nothing", String::new()),
         ("key-small-order-identity", "IDENT-011", "the neutral point", small("01", "00", "00")),
         ("key-small-order-zero", "IDENT-011", "a point of order 4", small("00", "00", "00")),
         ("key-small-order-minus-one", "IDENT-011", "the point of order 2", small("ec", "ff", "7f")),
-        ("key-small-order-eight", "IDENT-011", "a point of order 8", point("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")),
+        (
+            "key-small-order-eight",
+            "IDENT-011",
+            "a point of order 8",
+            point("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        ),
     ] {
-        cases.push(key(id, &[requirement], about, hex).reject(Phase::Schema, &["malformed"], "identity/key-ed25519").done());
+        cases.push(
+            key(id, &[requirement], about, hex)
+                .reject(Phase::Schema, &["malformed"], "identity/key-ed25519")
+                .done(),
+        );
     }
     Ok(())
 }
@@ -196,20 +300,47 @@ fn keys(cases: &mut Vec<VectorCase>) -> Made<()> {
 fn derived(cases: &mut Vec<VectorCase>) -> Made<()> {
     for name in ["one.example", "localhost", "xn--bcher-kva.example"] {
         let parsed = name.parse().map_err(GeneratorError::new)?;
-        let draft = Draft::new(format!("identity/server-handle-of-{}", name.replace('.', "-")), Role::Verifier, "server-handle", &["IDENT-004"], "a server's own object handle");
-        cases.push(draft.input("name", name).output("handle", server_object_handle(&parsed).to_string()).done());
+        let draft = Draft::new(
+            format!("identity/server-handle-of-{}", name.replace('.', "-")),
+            Role::Verifier,
+            "server-handle",
+            &["IDENT-004"],
+            "a server's own object handle",
+        );
+        cases.push(
+            draft.input("name", name).output("handle", server_object_handle(&parsed).to_string()).done(),
+        );
     }
-    let draft = Draft::new("identity/well-known-handle", Role::Verifier, "well-known-handle", &["IDENT-003"], "the handle under which all servers are registered");
+    let draft = Draft::new(
+        "identity/well-known-handle",
+        Role::Verifier,
+        "well-known-handle",
+        &["IDENT-003"],
+        "the handle under which all servers are registered",
+    );
     cases.push(draft.output("handle", hex::encode(ObjectHandle::SERVERS.0)).done());
     for number in [0u8, 1, 255] {
         let origin = Origin { key: KeyHash([number; 32]), nonce: Nonce([number ^ 0x5a; 16]) };
-        let draft = Draft::new(format!("identity/session-id-{number}"), Role::Verifier, "session-id", &["SESS-002"], "the session ID of an origin");
+        let draft = Draft::new(
+            format!("identity/session-id-{number}"),
+            Role::Verifier,
+            "session-id",
+            &["SESS-002"],
+            "the session ID of an origin",
+        );
         let draft = draft.input("key", hex::encode(origin.key.0)).input("nonce", hex::encode(origin.nonce.0));
         cases.push(draft.output("session", session_id(&origin).to_string()).done());
     }
     let epoch = epoch()?;
     let bytes = cbor::encode(&epoch).map_err(GeneratorError::new)?;
-    let draft = Draft::new("identity/epoch-hash", Role::Verifier, "epoch-hash", &["SESS-014"], "the hash of an epoch").bytes("epoch", &bytes);
+    let draft = Draft::new(
+        "identity/epoch-hash",
+        Role::Verifier,
+        "epoch-hash",
+        &["SESS-014"],
+        "the hash of an epoch",
+    )
+    .bytes("epoch", &bytes);
     cases.push(draft.output("hash", hex::encode(hash_epoch(&epoch).0)).done());
     Ok(())
 }
@@ -226,7 +357,10 @@ fn judged(cases: &mut Vec<VectorCase>) -> Made<()> {
             ("of-other-home-on-deny-list", Some(&other_home), None),
             ("of-other-home-on-allow-list", None, Some(&other_home)),
         ] {
-            let set = |handle: Option<&antiphon_spec::identity::UserHandle>| HandleSet::try_from(handle.into_iter().cloned().collect::<Vec<_>>()).map_err(GeneratorError::new);
+            let set = |handle: Option<&antiphon_spec::identity::UserHandle>| {
+                HandleSet::try_from(handle.into_iter().cloned().collect::<Vec<_>>())
+                    .map_err(GeneratorError::new)
+            };
             let preferences = Preferences { deny: set(deny)?, allow: set(allow)?, default };
             // The table of the chapter, written down once more.
             let expected = match (deny == Some(&asker), allow == Some(&asker), default) {
@@ -236,8 +370,20 @@ fn judged(cases: &mut Vec<VectorCase>) -> Made<()> {
             let name = if default == Verdict::Allow { "allow" } else { "deny" };
             let requirement = if slug.starts_with("of-other") { "PREF-002" } else { "PREF-001" };
             let bytes = cbor::encode(&preferences).map_err(GeneratorError::new)?;
-            let draft = Draft::new(format!("identity/judge-default-{name}-{slug}"), Role::Verifier, "judge", &[requirement], "preferences judge an asker");
-            cases.push(draft.bytes("preferences", &bytes).input("asker", json!(asker)).output("judgement", expected).done());
+            let draft = Draft::new(
+                format!("identity/judge-default-{name}-{slug}"),
+                Role::Verifier,
+                "judge",
+                &[requirement],
+                "preferences judge an asker",
+            );
+            cases.push(
+                draft
+                    .bytes("preferences", &bytes)
+                    .input("asker", json!(asker))
+                    .output("judgement", expected)
+                    .done(),
+            );
         }
     }
     Ok(())

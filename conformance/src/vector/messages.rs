@@ -47,9 +47,14 @@ pub(super) fn decode(draft: Draft, channel: Channel, direction: Direction, bytes
 }
 
 fn accepted(sample: &Sample) -> VectorCase {
-    let about = format!("`{}` on the {} channel is read, and encoded again it gives the same bytes", sample.name, sample.channel);
+    let about = format!(
+        "`{}` on the {} channel is read, and encoded again it gives the same bytes",
+        sample.name, sample.channel
+    );
     let draft = Draft::new(id(sample), Role::Codec, "decode", &["WIRE-016", "WIRE-029"], about);
-    decode(draft, sample.channel, sample.direction, &sample.bytes).output("reencoded", hex::encode(&sample.bytes)).done()
+    decode(draft, sample.channel, sample.direction, &sample.bytes)
+        .output("reencoded", hex::encode(&sample.bytes))
+        .done()
 }
 
 fn wrong_direction(sample: &Sample) -> VectorCase {
@@ -59,15 +64,21 @@ fn wrong_direction(sample: &Sample) -> VectorCase {
     };
     // `refused` and the like exist in one direction only on these channels.
     let about = format!("`{}` comes from the wrong end", sample.name);
-    let draft = Draft::new(format!("{}-wrong-direction", id(sample)), Role::Codec, "decode", &["WIRE-030"], about);
-    decode(draft, sample.channel, other, &sample.bytes).reject(Phase::Schema, &["malformed"], id(sample)).done()
+    let draft =
+        Draft::new(format!("{}-wrong-direction", id(sample)), Role::Codec, "decode", &["WIRE-030"], about);
+    decode(draft, sample.channel, other, &sample.bytes)
+        .reject(Phase::Schema, &["malformed"], id(sample))
+        .done()
 }
 
 /// Each field left out, each with a value of another type, and one field too many.
 fn faults(sample: &Sample, tree: &Node, cases: &mut Vec<VectorCase>) {
     let reject = |slug: String, requirement: &str, about: String, node: &Node| {
-        let draft = Draft::new(format!("{}-{slug}", id(sample)), Role::Codec, "decode", &[requirement], about);
-        decode(draft, sample.channel, sample.direction, &node.encode()).reject(Phase::Schema, &["malformed"], id(sample)).done()
+        let draft =
+            Draft::new(format!("{}-{slug}", id(sample)), Role::Codec, "decode", &[requirement], about);
+        decode(draft, sample.channel, sample.direction, &node.encode())
+            .reject(Phase::Schema, &["malformed"], id(sample))
+            .done()
     };
     let mut paths = Vec::new();
     fields(tree, &mut Vec::new(), &mut paths);
@@ -80,7 +91,12 @@ fn faults(sample: &Sample, tree: &Node, cases: &mut Vec<VectorCase>) {
         if let Some(entries) = missing.at(&parent).and_then(Node::entries) {
             entries.retain(|(key, _)| *key != Node::text(name));
         }
-        cases.push(reject(format!("without-{place}"), "WIRE-032", format!("`{}` lacks `{place}`", sample.name), &missing));
+        cases.push(reject(
+            format!("without-{place}"),
+            "WIRE-032",
+            format!("`{}` lacks `{place}`", sample.name),
+            &missing,
+        ));
         let mut other = tree.clone();
         if let Some(value) = other.at(&full) {
             *value = of_another_type(value);
@@ -94,7 +110,12 @@ fn faults(sample: &Sample, tree: &Node, cases: &mut Vec<VectorCase>) {
     {
         entries.push((Node::text(UNKNOWN_FIELD), Node::Unsigned(0)));
     }
-    cases.push(reject("unknown-field".to_owned(), "WIRE-031", format!("`{}` has a field that the grammar does not have", sample.name), &more));
+    cases.push(reject(
+        "unknown-field".to_owned(),
+        "WIRE-031",
+        format!("`{}` has a field that the grammar does not have", sample.name),
+        &more,
+    ));
 }
 
 /// The paths of all fields below the message's name. Below a choice, the name of the alternative is no field.
@@ -133,19 +154,62 @@ fn shapes(cases: &mut Vec<VectorCase>) {
         ("unknown-name", "WIRE-030", "a message of an unknown name", name("pink")),
         ("name-in-other-case", "WIRE-030", "a message's name with a capital", name("Ping")),
         ("empty-name", "WIRE-030", "a message with an empty name", name("")),
-        ("name-of-another-channel", "WIRE-030", "a message of another channel", Node::message("check-in", [("id", Node::Unsigned(1))])),
+        (
+            "name-of-another-channel",
+            "WIRE-030",
+            "a message of another channel",
+            Node::message("check-in", [("id", Node::Unsigned(1))]),
+        ),
         ("empty-map", "WIRE-033", "a map without an entry", Node::Map(Vec::new())),
         ("two-messages-in-one-map", "WIRE-033", "a map with two messages", Node::Map(vec![ping(), pong()])),
         ("array", "WIRE-033", "an array instead of a map", Node::Array(vec![ping().0, ping().1])),
         ("name-alone", "WIRE-033", "the name without a body", Node::text("goodbye")),
         ("number", "WIRE-033", "a number", Node::Unsigned(0)),
-        ("body-is-array", "WIRE-033", "the body's values without their keys", Node::map([("ping", Node::Array(vec![Node::Unsigned(1)]))])),
-        ("number-as-name", "WIRE-033", "a number as the message's name", Node::Map(vec![(Node::Unsigned(0), ping().1)])),
-        ("name-as-bytes", "WIRE-033", "the message's name as a byte string", Node::Map(vec![(Node::Bytes(b"ping".to_vec()), ping().1)])),
-        ("key-as-bytes", "WIRE-033", "a field's name as a byte string", Node::Map(vec![(Node::text("ping"), Node::Map(vec![(Node::Bytes(b"number".to_vec()), Node::Unsigned(1))]))])),
-        ("negative-number", "WIRE-033", "a number below 0", Node::message("ping", [("number", Node::Negative(0))])),
-        ("greeting-from-dialler", "WIRE-030", "a greeting from the dialling end", Node::message("greeting", [("version", Node::Unsigned(1))])),
-        ("unknown-error-code", "WIRE-033", "an error with an unknown code", Node::message("error", [("code", Node::text("no-such-code"))])),
+        (
+            "body-is-array",
+            "WIRE-033",
+            "the body's values without their keys",
+            Node::map([("ping", Node::Array(vec![Node::Unsigned(1)]))]),
+        ),
+        (
+            "number-as-name",
+            "WIRE-033",
+            "a number as the message's name",
+            Node::Map(vec![(Node::Unsigned(0), ping().1)]),
+        ),
+        (
+            "name-as-bytes",
+            "WIRE-033",
+            "the message's name as a byte string",
+            Node::Map(vec![(Node::Bytes(b"ping".to_vec()), ping().1)]),
+        ),
+        (
+            "key-as-bytes",
+            "WIRE-033",
+            "a field's name as a byte string",
+            Node::Map(vec![(
+                Node::text("ping"),
+                Node::Map(vec![(Node::Bytes(b"number".to_vec()), Node::Unsigned(1))]),
+            )]),
+        ),
+        (
+            "negative-number",
+            "WIRE-033",
+            "a number below 0",
+            Node::message("ping", [("number", Node::Negative(0))]),
+        ),
+        (
+            "greeting-from-dialler",
+            "WIRE-030",
+            "a greeting from the dialling end",
+            Node::message("greeting", [("version", Node::Unsigned(1))]),
+        ),
+        (
+            "unknown-error-code",
+            "WIRE-033",
+            "an error with an unknown code",
+            Node::message("error", [("code", Node::text("no-such-code"))]),
+        ),
     ] {
         let draft = Draft::new(format!("messages/{slug}"), Role::Codec, "decode", &[requirement], about);
         let draft = decode(draft, Channel::ClientServer, Direction::FromDialler, &node.encode());

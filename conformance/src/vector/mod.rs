@@ -119,9 +119,18 @@ pub(crate) struct Draft(VectorCase);
 
 impl Draft {
     /// A case of an operation.
-    pub(crate) fn new(id: impl Into<String>, role: Role, operation: &str, requirements: &[&str], about: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        id: impl Into<String>,
+        role: Role,
+        operation: &str,
+        requirements: &[&str],
+        about: impl Into<String>,
+    ) -> Self {
         let id = id.into();
-        let level = requirements.first().and_then(|id| crate::requirement::find(id)).map_or("?", |requirement| requirement.level.as_str());
+        let level = requirements
+            .first()
+            .and_then(|id| crate::requirement::find(id))
+            .map_or("?", |requirement| requirement.level.as_str());
         Self(VectorCase {
             uid: uid(&id),
             id,
@@ -159,7 +168,8 @@ impl Draft {
 
     /// Refused with one of these codes, where the twin is accepted.
     pub(crate) fn reject(mut self, phase: Phase, errors: &[&str], twin: impl Into<String>) -> Self {
-        self.0.expect = Expect::Reject { phase, errors: errors.iter().map(|code| (*code).to_owned()).collect() };
+        self.0.expect =
+            Expect::Reject { phase, errors: errors.iter().map(|code| (*code).to_owned()).collect() };
         self.0.twin = Some(twin.into());
         self
     }
@@ -197,13 +207,40 @@ pub(crate) const FILES: [(&str, &str); 7] = [
 /// The generator is wrong.
 pub(crate) fn generate() -> Made<Vec<(&'static str, VectorFile)>> {
     Ok(vec![
-        ("encoding.json", file("encoding", "Frames and the one encoding: what every channel has in common.", encoding::cases()?)),
-        ("messages.json", file("messages", "Every message of every channel, and each with one thing wrong.", messages::cases()?)),
-        ("identity.json", file("identity", "Handles, names, keys, addresses and the values derived from them.", identity::cases()?)),
-        ("certificates.json", file("certificates", "Chains of certificates, and whom they prove.", certificates::cases()?)),
+        (
+            "encoding.json",
+            file(
+                "encoding",
+                "Frames and the one encoding: what every channel has in common.",
+                encoding::cases()?,
+            ),
+        ),
+        (
+            "messages.json",
+            file(
+                "messages",
+                "Every message of every channel, and each with one thing wrong.",
+                messages::cases()?,
+            ),
+        ),
+        (
+            "identity.json",
+            file(
+                "identity",
+                "Handles, names, keys, addresses and the values derived from them.",
+                identity::cases()?,
+            ),
+        ),
+        (
+            "certificates.json",
+            file("certificates", "Chains of certificates, and whom they prove.", certificates::cases()?),
+        ),
         ("signed.json", file("signed", "Signed objects: possessions, grants and tickets.", signed::cases()?)),
         ("sessions.json", file("sessions", "Epochs, and the judgement of tickets.", sessions::cases()?)),
-        ("traces.json", file("traces", "What one client does in a session, event by event.", traces::cases()?)),
+        (
+            "traces.json",
+            file("traces", "What one client does in a session, event by event.", traces::cases()?),
+        ),
     ])
 }
 

@@ -75,7 +75,11 @@ impl Node {
         use ciborium::Value;
         Some(if let Value::Integer(number) = value {
             let number = i128::from(*number);
-            if number >= 0 { Self::Unsigned(u64::try_from(number).ok()?) } else { Self::Negative(u64::try_from(-1 - number).ok()?) }
+            if number >= 0 {
+                Self::Unsigned(u64::try_from(number).ok()?)
+            } else {
+                Self::Negative(u64::try_from(-1 - number).ok()?)
+            }
         } else if let Value::Bytes(bytes) = value {
             Self::Bytes(bytes.clone())
         } else if let Value::Text(text) = value {
@@ -85,7 +89,12 @@ impl Node {
         } else if let Value::Array(items) = value {
             Self::Array(items.iter().map(Self::of).collect::<Option<_>>()?)
         } else if let Value::Map(entries) = value {
-            Self::Map(entries.iter().map(|(key, value)| Some((Self::of(key)?, Self::of(value)?))).collect::<Option<_>>()?)
+            Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| Some((Self::of(key)?, Self::of(value)?)))
+                    .collect::<Option<_>>()?,
+            )
         } else {
             return None;
         })
@@ -101,7 +110,10 @@ impl Node {
         let mut node = self;
         for key in path {
             let entries = node.entries()?;
-            node = entries.iter_mut().find(|(name, _)| matches!(name, Self::Text(name) if name == key)).map(|(_, value)| value)?;
+            node = entries
+                .iter_mut()
+                .find(|(name, _)| matches!(name, Self::Text(name) if name == key))
+                .map(|(_, value)| value)?;
         }
         Some(node)
     }

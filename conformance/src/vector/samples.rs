@@ -84,14 +84,21 @@ fn preferences() -> Made<Preferences> {
 
 /// An epoch with two members.
 pub(crate) fn epoch() -> Made<Epoch> {
-    let first = Epoch::first(SessionId([9; 32]), Origin { key: KeyHash([1; 32]), nonce: Nonce([8; 16]) }, member(1)?);
+    let first =
+        Epoch::first(SessionId([9; 32]), Origin { key: KeyHash([1; 32]), nonce: Nonce([8; 16]) }, member(1)?);
     first.next(EpochHash([6; 32]), Change::Join(member(2)?)).map_err(GeneratorError::new)
 }
 
 struct Samples(Vec<Sample>);
 
 impl Samples {
-    fn add<T: Serialize>(&mut self, name: &str, channel: Channel, direction: Direction, message: &T) -> Made<()> {
+    fn add<T: Serialize>(
+        &mut self,
+        name: &str,
+        channel: Channel,
+        direction: Direction,
+        message: &T,
+    ) -> Made<()> {
         let bytes = cbor::encode(message).map_err(GeneratorError::new)?;
         self.0.push(Sample { name: name.to_owned(), channel, direction, bytes });
         Ok(())
@@ -139,7 +146,12 @@ fn registration(samples: &mut Samples) -> Made<()> {
     let possession = Possession { key: key.public_key_der().to_vec(), server: handle(1)?.home };
     let proof = antiphon_protocol::signed::sign(&key, &possession).map_err(GeneratorError::new)?;
     let register = Register { id: ID, key: key.public_key_der().to_vec(), proof };
-    samples.add("register", Channel::Registration, Direction::FromDialler, &ToRegistrar::Register(register))?;
+    samples.add(
+        "register",
+        Channel::Registration,
+        Direction::FromDialler,
+        &ToRegistrar::Register(register),
+    )?;
     let chain = vec![serde_bytes::ByteBuf::from([0x30, 0]), serde_bytes::ByteBuf::from([0x30, 1, 0])];
     for (name, message) in [
         ("registered", FromRegistrar::Registered(Registered { id: ID, chain, handle: handle(1)? })),
@@ -155,7 +167,10 @@ fn client_server(samples: &mut Samples) -> Made<()> {
     let (version, messaging) = (ProfileVersion(300), preferences()?);
     for (name, message) in [
         ("login", ToServer::Login(Login { id: ID, address: address(1) })),
-        ("set-preferences", ToServer::SetPreferences(SetPreferences { id: ID, version, messaging: messaging.clone() })),
+        (
+            "set-preferences",
+            ToServer::SetPreferences(SetPreferences { id: ID, version, messaging: messaging.clone() }),
+        ),
         ("lookup", ToServer::Lookup(Lookup { id: ID, user: handle(2)? })),
         ("logout", ToServer::Logout(Logout { id: ID })),
     ] {
@@ -243,11 +258,27 @@ fn client_client(samples: &mut Samples) -> Made<()> {
     let grant = || Signed::from_bytes(vec![0x84, 0]);
     let join = Change::Join(member(3)?);
     let counts = vec![SentCount { count: 2, member: handle(1)? }, SentCount { count: 0, member: handle(2)? }];
-    let message = Message { number: 1, content: Content(b"hello".as_slice().into()), media_type: "text/plain".into() };
+    let message =
+        Message { number: 1, content: Content(b"hello".as_slice().into()), media_type: "text/plain".into() };
     for (name, body) in [
-        ("token-request-join", SessionBody::TokenRequest(TokenRequest { change: join.clone(), number: RequestNumber(1) })),
-        ("token-request-leave", SessionBody::TokenRequest(TokenRequest { change: Change::Leave(handle(2)?), number: RequestNumber(2) })),
-        ("token-refused", SessionBody::TokenRefused(TokenRefused { code: ErrorCode::AlreadyMember, number: RequestNumber(1) })),
+        (
+            "token-request-join",
+            SessionBody::TokenRequest(TokenRequest { change: join.clone(), number: RequestNumber(1) }),
+        ),
+        (
+            "token-request-leave",
+            SessionBody::TokenRequest(TokenRequest {
+                change: Change::Leave(handle(2)?),
+                number: RequestNumber(2),
+            }),
+        ),
+        (
+            "token-refused",
+            SessionBody::TokenRefused(TokenRefused {
+                code: ErrorCode::AlreadyMember,
+                number: RequestNumber(1),
+            }),
+        ),
         ("token-grant", SessionBody::TokenGrant(TokenGrant { grant: grant(), number: RequestNumber(1) })),
         ("token-return", SessionBody::TokenReturn(TokenReturn {})),
         ("admit", SessionBody::Admit(Admit { ticket: Signed::from_bytes(vec![0x84, 1]) })),
@@ -257,7 +288,10 @@ fn client_client(samples: &mut Samples) -> Made<()> {
         ("hand-over-answer", SessionBody::HandOverAnswer(HandOverAnswer { accepted: true })),
         ("close-join", SessionBody::Close(Close { grant: grant(), change: join })),
         ("close-remove", SessionBody::Close(Close { grant: grant(), change: Change::Remove(handle(2)?) })),
-        ("close-hand-over", SessionBody::Close(Close { grant: grant(), change: Change::HandOver(handle(2)?) })),
+        (
+            "close-hand-over",
+            SessionBody::Close(Close { grant: grant(), change: Change::HandOver(handle(2)?) }),
+        ),
         ("close-void", SessionBody::Close(Close { grant: grant(), change: Change::Void(handle(3)?) })),
         ("closed", SessionBody::Closed(Closed { sent: 2 })),
         ("commit", SessionBody::Commit(Commit { hash: EpochHash([5; 32]), sent: counts })),

@@ -39,7 +39,8 @@ pub(super) fn epoch_of(numbers: &[u8]) -> Made<Epoch> {
     let origin = Origin { key: creator.key, nonce: Nonce([8; 16]) };
     let mut epoch = Epoch::first(antiphon_protocol::signed::session_id(&origin), origin, creator);
     for number in others {
-        epoch = epoch.next(hash_epoch(&epoch), Change::Join(member(*number)?)).map_err(GeneratorError::new)?;
+        epoch =
+            epoch.next(hash_epoch(&epoch), Change::Join(member(*number)?)).map_err(GeneratorError::new)?;
     }
     Ok(epoch)
 }
@@ -51,7 +52,13 @@ fn encode<T: serde::Serialize>(value: &T) -> Made<Vec<u8>> {
 fn chain(cases: &mut Vec<VectorCase>) -> Made<()> {
     let epoch = epoch_of(&[3, 1, 2])?;
     let next = |slug: &str, about: &str, epoch: &Epoch, change: &Change| -> Made<Draft> {
-        let draft = Draft::new(format!("sessions/epoch-{slug}"), Role::Verifier, "next-epoch", &["SESS-013", "SESS-014"], about);
+        let draft = Draft::new(
+            format!("sessions/epoch-{slug}"),
+            Role::Verifier,
+            "next-epoch",
+            &["SESS-013", "SESS-014"],
+            about,
+        );
         Ok(draft.bytes("epoch", &encode(epoch)?).input("change", hex::encode(encode(change)?)))
     };
     for (slug, about, change) in [
@@ -74,9 +81,19 @@ fn chain(cases: &mut Vec<VectorCase>) -> Made<()> {
         ("join-with-members-key", "a newcomer with the key of a member", Change::Join(same_key), "join"),
         ("leave-stranger", "somebody leaves who is no member", Change::Leave(stranger.clone()), "leave"),
         ("leave-coordinator", "the coordinator leaves", Change::Leave(handle(3)?), "leave"),
-        ("remove-stranger", "somebody is removed who is no member", Change::Remove(stranger.clone()), "remove"),
+        (
+            "remove-stranger",
+            "somebody is removed who is no member",
+            Change::Remove(stranger.clone()),
+            "remove",
+        ),
         ("remove-coordinator", "the coordinator is removed", Change::Remove(handle(3)?), "remove"),
-        ("hand-over-stranger", "somebody takes over who is no member", Change::HandOver(stranger), "hand-over"),
+        (
+            "hand-over-stranger",
+            "somebody takes over who is no member",
+            Change::HandOver(stranger),
+            "hand-over",
+        ),
     ] {
         let draft = next(slug, about, &epoch, &change)?;
         cases.push(draft.reject(Phase::State, &["impossible"], format!("sessions/epoch-{twin}")).done());
@@ -85,7 +102,11 @@ fn chain(cases: &mut Vec<VectorCase>) -> Made<()> {
     let almost = epoch_of(full.get(..31).unwrap_or_default())?;
     let (last, one_more) = (Change::Join(member(31)?), Change::Join(member(32)?));
     let after = almost.next(hash_epoch(&almost), last.clone()).map_err(GeneratorError::new)?;
-    cases.push(next("join-as-32nd", "the 32nd member joins", &almost, &last)?.output("hash", hex::encode(hash_epoch(&after).0)).done());
+    cases.push(
+        next("join-as-32nd", "the 32nd member joins", &almost, &last)?
+            .output("hash", hex::encode(hash_epoch(&after).0))
+            .done(),
+    );
     let draft = next("join-as-33rd", "a 33rd member joins", &after, &one_more)?;
     cases.push(draft.reject(Phase::State, &["impossible"], "sessions/epoch-join-as-32nd").done());
     first(cases)
@@ -95,9 +116,21 @@ fn first(cases: &mut Vec<VectorCase>) -> Made<()> {
     let creator = member(1)?;
     let origin = Origin { key: creator.key, nonce: Nonce([8; 16]) };
     let first = Epoch::first(antiphon_protocol::signed::session_id(&origin), origin, creator.clone());
-    let draft = Draft::new("sessions/epoch-first", Role::Verifier, "first-epoch", &["SESS-004"], "the first epoch of a session");
-    let draft = draft.input("creator", hex::encode(encode(&creator)?)).input("nonce", hex::encode(origin.nonce.0));
-    cases.push(draft.output("epoch", hex::encode(encode(&first)?)).output("hash", hex::encode(hash_epoch(&first).0)).done());
+    let draft = Draft::new(
+        "sessions/epoch-first",
+        Role::Verifier,
+        "first-epoch",
+        &["SESS-004"],
+        "the first epoch of a session",
+    );
+    let draft =
+        draft.input("creator", hex::encode(encode(&creator)?)).input("nonce", hex::encode(origin.nonce.0));
+    cases.push(
+        draft
+            .output("epoch", hex::encode(encode(&first)?))
+            .output("hash", hex::encode(hash_epoch(&first).0))
+            .done(),
+    );
     Ok(())
 }
 
@@ -135,7 +168,15 @@ impl Scene {
             not_after: Timestamp(NOW + 30),
         };
         let (coordinator, issuer) = (Signer::new(1)?, Signer::new(2)?);
-        Ok(Self { epoch, grant, ticket, coordinator, issuer, peer: (newcomer.handle, newcomer.key), now: NOW })
+        Ok(Self {
+            epoch,
+            grant,
+            ticket,
+            coordinator,
+            issuer,
+            peer: (newcomer.handle, newcomer.key),
+            now: NOW,
+        })
     }
 
     fn ticket_bytes(&self) -> Made<Vec<u8>> {
@@ -145,7 +186,9 @@ impl Scene {
     }
 
     fn draft(&self, slug: &str, requirements: &[&str], about: &str, ticket: &[u8]) -> Made<Draft> {
-        let keys: Vec<String> = (0..=9).map(|seed| Ok(hex::encode(Signer::new(seed)?.key.public_key_der()))).collect::<Made<_>>()?;
+        let keys: Vec<String> = (0..=9)
+            .map(|seed| Ok(hex::encode(Signer::new(seed)?.key.public_key_der())))
+            .collect::<Made<_>>()?;
         let peer = json!({"handle": self.peer.0, "key": hex::encode(self.peer.1.0)});
         Ok(Draft::new(format!("sessions/ticket{slug}"), Role::Verifier, "judge-ticket", requirements, about)
             .input("epoch", hex::encode(encode(&self.epoch)?))
@@ -165,7 +208,12 @@ fn tickets(cases: &mut Vec<VectorCase>) -> Made<()> {
     };
     cases.push(accepted(&good, "", &["SESS-074", "SESS-059"], "a good ticket, shown by the newcomer")?);
     let late = Scene { now: NOW + 90, ..Scene::new()? };
-    cases.push(accepted(&late, "-at-clock-skew", &["SESS-072", "LIM-001"], "a ticket 60 seconds past its end")?);
+    cases.push(accepted(
+        &late,
+        "-at-clock-skew",
+        &["SESS-072", "LIM-001"],
+        "a ticket 60 seconds past its end",
+    )?);
     for (slug, requirement, code, about, change) in wrong() {
         let mut scene = Scene::new()?;
         change(&mut scene)?;
@@ -177,7 +225,11 @@ fn tickets(cases: &mut Vec<VectorCase>) -> Made<()> {
     flipped.iter_mut().rev().take(1).for_each(|byte| *byte ^= 0x10);
     for (slug, about, bytes) in [
         ("signature-changed", "one bit of the signature changed", flipped),
-        ("cut-off", "a ticket without its last byte", good_ticket.get(..good_ticket.len() - 1).unwrap_or_default().to_vec()),
+        (
+            "cut-off",
+            "a ticket without its last byte",
+            good_ticket.get(..good_ticket.len() - 1).unwrap_or_default().to_vec(),
+        ),
         ("garbage", "bytes that are no ticket", vec![0x84, 0, 0, 0, 0]),
     ] {
         let draft = good.draft(&format!("-{slug}"), &["SESS-067"], about, &bytes)?;
@@ -190,27 +242,125 @@ type Wrong = (&'static str, &'static str, &'static str, &'static str, fn(&mut Sc
 
 fn wrong() -> Vec<Wrong> {
     vec![
-        ("issuer-no-member", "SESS-067", "ticket-issuer", "an issuer who is no member", |s| { s.ticket.issuer = handle(5)?; s.grant.holder = handle(5)?; s.issuer = Signer::new(5)?; Ok(()) }),
-        ("issuer-named-not-signer", "SESS-067", "ticket-issuer", "a member signs in the name of another", |s| { s.issuer = Signer::new(3)?; Ok(()) }),
-        ("signed-by-newcomer", "SESS-067", "ticket-issuer", "the newcomer signs in the name of a member", |s| { s.issuer = Signer::new(4)?; Ok(()) }),
-        ("other-session", "SESS-068", "ticket-session", "a ticket for another session", |s| { s.ticket.session = SessionId([1; 32]); Ok(()) }),
-        ("earlier-epoch", "SESS-069", "ticket-epoch", "a ticket for an earlier epoch", |s| { s.ticket.epoch = EpochNumber(s.ticket.epoch.0 - 1); Ok(()) }),
-        ("later-epoch", "SESS-069", "ticket-epoch", "a ticket for a later epoch", |s| { s.ticket.epoch = s.ticket.epoch.next(); Ok(()) }),
-        ("other-peer", "SESS-070", "ticket-peer", "shown by another user", |s| { s.peer = (handle(5)?, Signer::new(5)?.key.key_hash()); Ok(()) }),
-        ("same-id-other-home", "SESS-070", "ticket-peer", "shown by the same user ID of another home", |s| { s.peer.0.home = handle(1)?.home; Ok(()) }),
-        ("other-key", "SESS-070", "ticket-peer", "shown by the newcomer with another key", |s| { s.peer.1 = Signer::new(5)?.key.key_hash(); Ok(()) }),
-        ("for-other-key", "SESS-070", "ticket-peer", "a ticket for another key of the newcomer", |s| { s.ticket.key = Signer::new(5)?.key.key_hash(); Ok(()) }),
-        ("grant-by-other-member", "SESS-071", "ticket-grant", "a grant by a member who does not coordinate", |s| { s.coordinator = Signer::new(3)?; Ok(()) }),
-        ("grant-by-issuer", "SESS-071", "ticket-grant", "a grant by the issuer", |s| { s.coordinator = Signer::new(2)?; Ok(()) }),
-        ("grant-of-other-session", "SESS-071", "ticket-grant", "a grant for another session", |s| { s.grant.session = SessionId([1; 32]); Ok(()) }),
-        ("grant-of-earlier-epoch", "SESS-071", "ticket-grant", "a grant of an earlier epoch", |s| { s.grant.epoch = EpochNumber(s.grant.epoch.0 - 1); Ok(()) }),
-        ("grant-of-other-chain", "SESS-071", "ticket-grant", "a grant of another chain", |s| { s.grant.chain = EpochHash([1; 32]); Ok(()) }),
-        ("grant-to-other-holder", "SESS-071", "ticket-grant", "a grant to another member than the issuer", |s| { s.grant.holder = handle(3)?; Ok(()) }),
-        ("grant-for-other-newcomer", "SESS-071", "ticket-grant", "a grant for another newcomer", |s| { s.grant.change = Change::Join(member(5)?); Ok(()) }),
-        ("grant-for-other-key", "SESS-071", "ticket-grant", "a grant for another key of the newcomer", |s| { s.grant.change = Change::Join(Member { key: KeyHash([1; 32]), ..member(4)? }); Ok(()) }),
-        ("grant-for-leave", "SESS-071", "ticket-grant", "a grant for the issuer's leave", |s| { s.grant.change = Change::Leave(handle(2)?); Ok(()) }),
-        ("grant-for-void", "SESS-071", "ticket-grant", "a grant for a join that came to nothing", |s| { s.grant.change = Change::Void(handle(4)?); Ok(()) }),
-        ("outlives-grant", "SESS-071", "ticket-grant", "a ticket that is good for longer than its grant", |s| { s.ticket.not_after = Timestamp(NOW + 31); Ok(()) }),
-        ("expired", "SESS-072", "ticket-expired", "a ticket 61 seconds past its end", |s| { s.now = NOW + 91; Ok(()) }),
+        ("issuer-no-member", "SESS-067", "ticket-issuer", "an issuer who is no member", |s| {
+            s.ticket.issuer = handle(5)?;
+            s.grant.holder = handle(5)?;
+            s.issuer = Signer::new(5)?;
+            Ok(())
+        }),
+        (
+            "issuer-named-not-signer",
+            "SESS-067",
+            "ticket-issuer",
+            "a member signs in the name of another",
+            |s| {
+                s.issuer = Signer::new(3)?;
+                Ok(())
+            },
+        ),
+        (
+            "signed-by-newcomer",
+            "SESS-067",
+            "ticket-issuer",
+            "the newcomer signs in the name of a member",
+            |s| {
+                s.issuer = Signer::new(4)?;
+                Ok(())
+            },
+        ),
+        ("other-session", "SESS-068", "ticket-session", "a ticket for another session", |s| {
+            s.ticket.session = SessionId([1; 32]);
+            Ok(())
+        }),
+        ("earlier-epoch", "SESS-069", "ticket-epoch", "a ticket for an earlier epoch", |s| {
+            s.ticket.epoch = EpochNumber(s.ticket.epoch.0 - 1);
+            Ok(())
+        }),
+        ("later-epoch", "SESS-069", "ticket-epoch", "a ticket for a later epoch", |s| {
+            s.ticket.epoch = s.ticket.epoch.next();
+            Ok(())
+        }),
+        ("other-peer", "SESS-070", "ticket-peer", "shown by another user", |s| {
+            s.peer = (handle(5)?, Signer::new(5)?.key.key_hash());
+            Ok(())
+        }),
+        ("same-id-other-home", "SESS-070", "ticket-peer", "shown by the same user ID of another home", |s| {
+            s.peer.0.home = handle(1)?.home;
+            Ok(())
+        }),
+        ("other-key", "SESS-070", "ticket-peer", "shown by the newcomer with another key", |s| {
+            s.peer.1 = Signer::new(5)?.key.key_hash();
+            Ok(())
+        }),
+        ("for-other-key", "SESS-070", "ticket-peer", "a ticket for another key of the newcomer", |s| {
+            s.ticket.key = Signer::new(5)?.key.key_hash();
+            Ok(())
+        }),
+        (
+            "grant-by-other-member",
+            "SESS-071",
+            "ticket-grant",
+            "a grant by a member who does not coordinate",
+            |s| {
+                s.coordinator = Signer::new(3)?;
+                Ok(())
+            },
+        ),
+        ("grant-by-issuer", "SESS-071", "ticket-grant", "a grant by the issuer", |s| {
+            s.coordinator = Signer::new(2)?;
+            Ok(())
+        }),
+        ("grant-of-other-session", "SESS-071", "ticket-grant", "a grant for another session", |s| {
+            s.grant.session = SessionId([1; 32]);
+            Ok(())
+        }),
+        ("grant-of-earlier-epoch", "SESS-071", "ticket-grant", "a grant of an earlier epoch", |s| {
+            s.grant.epoch = EpochNumber(s.grant.epoch.0 - 1);
+            Ok(())
+        }),
+        ("grant-of-other-chain", "SESS-071", "ticket-grant", "a grant of another chain", |s| {
+            s.grant.chain = EpochHash([1; 32]);
+            Ok(())
+        }),
+        (
+            "grant-to-other-holder",
+            "SESS-071",
+            "ticket-grant",
+            "a grant to another member than the issuer",
+            |s| {
+                s.grant.holder = handle(3)?;
+                Ok(())
+            },
+        ),
+        ("grant-for-other-newcomer", "SESS-071", "ticket-grant", "a grant for another newcomer", |s| {
+            s.grant.change = Change::Join(member(5)?);
+            Ok(())
+        }),
+        ("grant-for-other-key", "SESS-071", "ticket-grant", "a grant for another key of the newcomer", |s| {
+            s.grant.change = Change::Join(Member { key: KeyHash([1; 32]), ..member(4)? });
+            Ok(())
+        }),
+        ("grant-for-leave", "SESS-071", "ticket-grant", "a grant for the issuer's leave", |s| {
+            s.grant.change = Change::Leave(handle(2)?);
+            Ok(())
+        }),
+        ("grant-for-void", "SESS-071", "ticket-grant", "a grant for a join that came to nothing", |s| {
+            s.grant.change = Change::Void(handle(4)?);
+            Ok(())
+        }),
+        (
+            "outlives-grant",
+            "SESS-071",
+            "ticket-grant",
+            "a ticket that is good for longer than its grant",
+            |s| {
+                s.ticket.not_after = Timestamp(NOW + 31);
+                Ok(())
+            },
+        ),
+        ("expired", "SESS-072", "ticket-expired", "a ticket 61 seconds past its end", |s| {
+            s.now = NOW + 91;
+            Ok(())
+        }),
     ]
 }

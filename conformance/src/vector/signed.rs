@@ -33,7 +33,12 @@ impl Signer {
     /// A signature over the structure of RFC 9052, section 4.4.
     fn sign(&self, protected: &[u8], context: &str, payload: &[u8]) -> Vec<u8> {
         let bytes = |bytes: &[u8]| Node::Bytes(bytes.to_vec());
-        let structure = Node::Array(vec![Node::text("Signature1"), bytes(protected), bytes(context.as_bytes()), bytes(payload)]);
+        let structure = Node::Array(vec![
+            Node::text("Signature1"),
+            bytes(protected),
+            bytes(context.as_bytes()),
+            bytes(payload),
+        ]);
         self.pair.sign(&structure.encode()).as_ref().to_vec()
     }
 
@@ -64,13 +69,21 @@ impl Parts {
     pub(super) fn seal(&self, signer: &Signer) -> Object {
         let protected = self.protected.encode();
         let signature = signer.sign(&protected, &self.context, &self.payload);
-        Object { protected, unprotected: self.unprotected.clone(), payload: Node::Bytes(self.payload.clone()), signature }
+        Object {
+            protected,
+            unprotected: self.unprotected.clone(),
+            payload: Node::Bytes(self.payload.clone()),
+            signature,
+        }
     }
 }
 
 /// `{1: alg, 4: kid}`, for algorithms below 0.
 fn header(algorithm: i64, kid: Vec<u8>) -> Node {
-    Node::Map(vec![(Node::Unsigned(1), Node::Negative(algorithm.unsigned_abs() - 1)), (Node::Unsigned(4), Node::Bytes(kid))])
+    Node::Map(vec![
+        (Node::Unsigned(1), Node::Negative(algorithm.unsigned_abs() - 1)),
+        (Node::Unsigned(4), Node::Bytes(kid)),
+    ])
 }
 
 /// A signed object in four parts.
@@ -84,7 +97,12 @@ pub(super) struct Object {
 
 impl Object {
     fn items(&self) -> Vec<Node> {
-        vec![Node::Bytes(self.protected.clone()), self.unprotected.clone(), self.payload.clone(), Node::Bytes(self.signature.clone())]
+        vec![
+            Node::Bytes(self.protected.clone()),
+            self.unprotected.clone(),
+            self.payload.clone(),
+            Node::Bytes(self.signature.clone()),
+        ]
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -107,7 +125,9 @@ fn ticket() -> Made<Ticket> {
     Ok(Ticket {
         key: antiphon_spec::identity::KeyHash([3; 32]),
         epoch: EpochNumber(1),
-        grant: Signed::from_bytes(Parts::good(&Signer::new(40)?, &grant()?)?.seal(&Signer::new(40)?).encode()),
+        grant: Signed::from_bytes(
+            Parts::good(&Signer::new(40)?, &grant()?)?.seal(&Signer::new(40)?).encode(),
+        ),
         nonce: Nonce([7; 16]),
         issuer: handle(1)?,
         session: SessionId([9; 32]),
@@ -136,9 +156,15 @@ struct Kind<'a> {
 
 impl Kind<'_> {
     fn draft(&self, slug: &str, requirements: &[&str], about: &str, bytes: &[u8]) -> Draft {
-        Draft::new(format!("signed/{}{slug}", self.name), Role::Verifier, &format!("verify-{}", self.name), requirements, about)
-            .input("key", hex::encode(self.signer.key.public_key_der()))
-            .bytes("hex", bytes)
+        Draft::new(
+            format!("signed/{}{slug}", self.name),
+            Role::Verifier,
+            &format!("verify-{}", self.name),
+            requirements,
+            about,
+        )
+        .input("key", hex::encode(self.signer.key.public_key_der()))
+        .bytes("hex", bytes)
     }
 
     fn reject(&mut self, slug: &str, requirement: &str, about: &str, bytes: &[u8]) {
@@ -146,7 +172,14 @@ impl Kind<'_> {
         self.cases.push(draft.reject(Phase::Auth, &[self.code], format!("signed/{}", self.name)).done());
     }
 
-    fn parts(&mut self, slug: &str, requirement: &str, about: &str, good: &Parts, change: impl FnOnce(&mut Parts)) {
+    fn parts(
+        &mut self,
+        slug: &str,
+        requirement: &str,
+        about: &str,
+        good: &Parts,
+        change: impl FnOnce(&mut Parts),
+    ) {
         let mut parts = good.clone();
         change(&mut parts);
         let bytes = parts.seal(self.signer).encode();
@@ -154,11 +187,22 @@ impl Kind<'_> {
     }
 }
 
-fn kind<T: Claims>(cases: &mut Vec<VectorCase>, name: &'static str, code: &'static str, signer: &Signer, claims: &T) -> Made<()> {
+fn kind<T: Claims>(
+    cases: &mut Vec<VectorCase>,
+    name: &'static str,
+    code: &'static str,
+    signer: &Signer,
+    claims: &T,
+) -> Made<()> {
     let good = Parts::good(signer, claims)?;
     let object = good.seal(signer);
     let mut kind = Kind { name, code, signer, cases };
-    let draft = kind.draft("", &["SIGN-005", "SIGN-001", "SIGN-002", "SIGN-003", "SIGN-004"], "the object in its one form", &object.encode());
+    let draft = kind.draft(
+        "",
+        &["SIGN-005", "SIGN-001", "SIGN-002", "SIGN-003", "SIGN-004"],
+        "the object in its one form",
+        &object.encode(),
+    );
     kind.cases.push(draft.output("claims", hex::encode(&good.payload)).done());
     forms(&mut kind, &object);
     headers(&mut kind, &good, signer)?;
@@ -179,7 +223,11 @@ fn forms(kind: &mut Kind<'_>, object: &Object) {
         ("with-fifth-element", "an array of five elements", five),
         ("long-array-head", "the array's head in one byte more than it needs", head(&[0x98, 4])),
         ("indefinite-array", "an array of indefinite length", [head(&[0x9f]).as_slice(), &[0xff]].concat()),
-        ("cut-off", "an object without its last byte", good.get(..good.len() - 1).unwrap_or_default().to_vec()),
+        (
+            "cut-off",
+            "an object without its last byte",
+            good.get(..good.len() - 1).unwrap_or_default().to_vec(),
+        ),
         ("empty", "nothing", vec![]),
         ("map-instead-of-array", "a map", vec![0xa0]),
     ] {
@@ -192,38 +240,88 @@ fn headers(kind: &mut Kind<'_>, good: &Parts, signer: &Signer) -> Made<()> {
     let entry = |key: u64, value: Node| (Node::Unsigned(key), value);
     let alg = || entry(1, Node::Negative(7));
     let key = |kid: &[u8]| entry(4, Node::Bytes(kid.to_vec()));
-    let protected = |entries: Vec<(Node, Node)>| move |parts: &mut Parts| parts.protected = Node::Map(entries);
+    let protected =
+        |entries: Vec<(Node, Node)>| move |parts: &mut Parts| parts.protected = Node::Map(entries);
     kind.parts("without-kid", "SIGN-006", "a protected header without kid", good, protected(vec![alg()]));
     kind.parts("without-alg", "SIGN-006", "a protected header without alg", good, protected(vec![key(&kid)]));
-    kind.parts("with-content-type", "SIGN-006", "a third entry in the protected header", good, protected(vec![alg(), entry(3, Node::Unsigned(0)), key(&kid)]));
-    kind.parts("header-in-other-order", "SIGN-005", "kid before alg", good, protected(vec![key(&kid), alg()]));
-    kind.parts("header-empty", "SIGN-006", "an empty protected header", good, |parts| parts.protected = Node::Raw(vec![]));
-    kind.parts("header-with-trailing-byte", "SIGN-005", "a byte behind the protected header", good, |parts| {
-        parts.protected = Node::Raw([parts.protected.encode().as_slice(), &[0]].concat());
+    kind.parts(
+        "with-content-type",
+        "SIGN-006",
+        "a third entry in the protected header",
+        good,
+        protected(vec![alg(), entry(3, Node::Unsigned(0)), key(&kid)]),
+    );
+    kind.parts(
+        "header-in-other-order",
+        "SIGN-005",
+        "kid before alg",
+        good,
+        protected(vec![key(&kid), alg()]),
+    );
+    kind.parts("header-empty", "SIGN-006", "an empty protected header", good, |parts| {
+        parts.protected = Node::Raw(vec![])
     });
-    kind.parts("alg-in-long-form", "SIGN-005", "alg in one byte more than it needs", good, protected(vec![entry(1, Node::Raw(vec![0x38, 7])), key(&kid)]));
-    kind.parts("with-unprotected-kid", "SIGN-006", "kid in the unprotected header too", good, |parts| parts.unprotected = Node::Map(vec![key(&kid)]));
-    kind.parts("with-unprotected-entry", "SIGN-006", "an entry in the unprotected header", good, |parts| parts.unprotected = Node::Map(vec![entry(3, Node::Unsigned(0))]));
-    for (slug, about, algorithm) in [("alg-es256", "the algorithm of another kind of key", -7), ("alg-hmac", "an algorithm that is no signature", -256), ("alg-ed448", "another algorithm for Ed25519", -53)] {
+    kind.parts(
+        "header-with-trailing-byte",
+        "SIGN-005",
+        "a byte behind the protected header",
+        good,
+        |parts| {
+            parts.protected = Node::Raw([parts.protected.encode().as_slice(), &[0]].concat());
+        },
+    );
+    kind.parts(
+        "alg-in-long-form",
+        "SIGN-005",
+        "alg in one byte more than it needs",
+        good,
+        protected(vec![entry(1, Node::Raw(vec![0x38, 7])), key(&kid)]),
+    );
+    kind.parts("with-unprotected-kid", "SIGN-006", "kid in the unprotected header too", good, |parts| {
+        parts.unprotected = Node::Map(vec![key(&kid)])
+    });
+    kind.parts("with-unprotected-entry", "SIGN-006", "an entry in the unprotected header", good, |parts| {
+        parts.unprotected = Node::Map(vec![entry(3, Node::Unsigned(0))])
+    });
+    for (slug, about, algorithm) in [
+        ("alg-es256", "the algorithm of another kind of key", -7),
+        ("alg-hmac", "an algorithm that is no signature", -256),
+        ("alg-ed448", "another algorithm for Ed25519", -53),
+    ] {
         kind.parts(slug, "SIGN-007", about, good, |parts| parts.protected = header(algorithm, kid.clone()));
     }
     let other = Signer::new(41)?.kid();
-    kind.parts("kid-of-another", "SIGN-008", "the key hash of another key", good, |parts| parts.protected = header(-8, other));
-    kind.parts("kid-of-31-bytes", "SIGN-008", "a key hash cut off", good, |parts| parts.protected = header(-8, kid.get(..31).unwrap_or_default().to_vec()));
-    kind.parts("kid-empty", "SIGN-008", "an empty key hash", good, |parts| parts.protected = header(-8, vec![]));
+    kind.parts("kid-of-another", "SIGN-008", "the key hash of another key", good, |parts| {
+        parts.protected = header(-8, other)
+    });
+    kind.parts("kid-of-31-bytes", "SIGN-008", "a key hash cut off", good, |parts| {
+        parts.protected = header(-8, kid.get(..31).unwrap_or_default().to_vec())
+    });
+    kind.parts("kid-empty", "SIGN-008", "an empty key hash", good, |parts| {
+        parts.protected = header(-8, vec![])
+    });
     Ok(())
 }
 
 fn signatures(kind: &mut Kind<'_>, good: &Parts, object: &Object) -> Made<()> {
     for (slug, about, context) in [
-        ("other-context", "signed as another kind of statement", if kind.name == "ticket" { "antiphon-grant/1" } else { "antiphon-ticket/1" }),
+        (
+            "other-context",
+            "signed as another kind of statement",
+            if kind.name == "ticket" { "antiphon-grant/1" } else { "antiphon-ticket/1" },
+        ),
         ("no-context", "signed without a context", ""),
         ("context-in-other-version", "signed with the context of another version", "antiphon-grant/2"),
     ] {
         kind.parts(slug, "SIGN-009", about, good, |parts| parts.context = context.to_owned());
     }
     let by_other = good.seal(&Signer::new(41)?);
-    kind.reject("signed-by-another", "SIGN-009", "signed with another key than the one it names", &by_other.encode());
+    kind.reject(
+        "signed-by-another",
+        "SIGN-009",
+        "signed with another key than the one it names",
+        &by_other.encode(),
+    );
     let with = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut object = object.clone();
         change(&mut object.signature);
@@ -231,23 +329,44 @@ fn signatures(kind: &mut Kind<'_>, good: &Parts, object: &Object) -> Made<()> {
     };
     let flip = |signature: &mut Vec<u8>| signature.iter_mut().take(1).for_each(|byte| *byte ^= 1);
     kind.reject("signature-changed", "SIGN-009", "one bit of the signature changed", &with(&flip));
-    kind.reject("signature-of-63-bytes", "SIGN-009", "a signature cut off", &with(&|signature| signature.truncate(63)));
-    kind.reject("signature-of-65-bytes", "SIGN-009", "a byte behind the signature", &with(&|signature| signature.push(0)));
+    kind.reject(
+        "signature-of-63-bytes",
+        "SIGN-009",
+        "a signature cut off",
+        &with(&|signature| signature.truncate(63)),
+    );
+    kind.reject(
+        "signature-of-65-bytes",
+        "SIGN-009",
+        "a byte behind the signature",
+        &with(&|signature| signature.push(0)),
+    );
     kind.reject("signature-empty", "SIGN-009", "an empty signature", &with(&Vec::clear));
     kind.reject("signature-zero", "SIGN-009", "a signature of zeros", &with(&|signature| signature.fill(0)));
-    kind.reject("signature-malleated", "SIGN-013", "the order of the group added to the signature's second half", &with(&add_order));
+    kind.reject(
+        "signature-malleated",
+        "SIGN-013",
+        "the order of the group added to the signature's second half",
+        &with(&add_order),
+    );
     let mut changed = object.clone();
     if let Node::Bytes(payload) = &mut changed.payload {
         payload.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
     }
-    kind.reject("payload-changed", "SIGN-009", "one bit of the payload changed after signing", &changed.encode());
+    kind.reject(
+        "payload-changed",
+        "SIGN-009",
+        "one bit of the payload changed after signing",
+        &changed.encode(),
+    );
     Ok(())
 }
 
 /// Adds the order of Ed25519's group, 2^252 + 27742317777372353535851937790883648493, little-endian.
 fn add_order(signature: &mut Vec<u8>) {
     const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let mut carry = 0u16;
     for (byte, order) in signature.iter_mut().skip(32).zip(ORDER) {
@@ -269,12 +388,24 @@ fn payloads(kind: &mut Kind<'_>, good: &Parts) -> Made<()> {
     };
     let unknown = (Node::text("zzzzzzzzzzzzzzzzzzzzzzz"), Node::Unsigned(0));
     for (slug, about, payload) in [
-        ("claims-with-unknown-field", "claims with a field that they do not have", changed(&|entries| entries.push(unknown.clone()))),
+        (
+            "claims-with-unknown-field",
+            "claims with a field that they do not have",
+            changed(&|entries| entries.push(unknown.clone())),
+        ),
         ("claims-without-field", "claims without their last field", changed(&|entries| drop(entries.pop()))),
-        ("claims-in-other-order", "claims against the order of their keys", changed(&|entries| entries.reverse())),
+        (
+            "claims-in-other-order",
+            "claims against the order of their keys",
+            changed(&|entries| entries.reverse()),
+        ),
         ("claims-with-trailing-byte", "a byte behind the claims", [good.payload.as_slice(), &[0]].concat()),
         ("claims-empty", "an empty payload", vec![]),
-        ("claims-indefinite", "claims of indefinite length", [&[0xbf][..], good.payload.get(1..).unwrap_or_default(), &[0xff]].concat()),
+        (
+            "claims-indefinite",
+            "claims of indefinite length",
+            [&[0xbf][..], good.payload.get(1..).unwrap_or_default(), &[0xff]].concat(),
+        ),
     ] {
         kind.parts(slug, "SIGN-010", about, good, |parts| parts.payload = payload);
     }

@@ -105,8 +105,12 @@ pub(super) fn action(action: &Action) -> Made<Value> {
             json!({"send": {"to": to, "message": hex::encode(bytes)}})
         }
         Action::Disconnect { peer, fault: None } => json!({"disconnect": {"peer": peer}}),
-        Action::Disconnect { peer, fault: Some(code) } => json!({"disconnect": {"peer": peer, "code": code.as_str()}}),
-        Action::Arm { timer, after } => json!({"arm": {"timer": timer_json(timer), "seconds": after.as_secs()}}),
+        Action::Disconnect { peer, fault: Some(code) } => {
+            json!({"disconnect": {"peer": peer, "code": code.as_str()}})
+        }
+        Action::Arm { timer, after } => {
+            json!({"arm": {"timer": timer_json(timer), "seconds": after.as_secs()}})
+        }
         Action::Disarm(timer) => json!({"disarm": {"timer": timer_json(timer)}}),
         Action::Tell(notice) => json!({"tell": notice_json(notice)}),
         Action::Late { from } => json!({"late": {"from": from}}),
@@ -123,7 +127,9 @@ fn notice_json(notice: &Notice) -> Value {
             "notice": "message", "peer": from, "epoch": epoch.0, "number": number,
             "media-type": media_type, "content": hex::encode(&content.0),
         }),
-        Notice::MessageSent { epoch, number } => json!({"notice": "sent", "epoch": epoch.0, "number": number}),
+        Notice::MessageSent { epoch, number } => {
+            json!({"notice": "sent", "epoch": epoch.0, "number": number})
+        }
         Notice::MessageDelivered { to, epoch, number } => {
             json!({"notice": "delivered", "peer": to, "epoch": epoch.0, "number": number})
         }
