@@ -134,8 +134,7 @@ pub(crate) async fn run(
         if live.is_empty() {
             return Ok(());
         }
-        let world =
-            World::start(Arc::clone(target), options.variant.clone(), folder.path().join("world")).await?;
+        let world = World::new(Arc::clone(target), options.variant.clone(), folder.path().join("world"))?;
         stream::iter(live)
             .for_each_concurrent(options.jobs, |(number, case, test)| {
                 let (world, done) = (Arc::clone(&world), &done);
@@ -146,7 +145,6 @@ pub(crate) async fn run(
                 }
             })
             .await;
-        world.end().await;
         Ok(())
     };
     let ((), lived) = tokio::join!(all_vectors, all_live);

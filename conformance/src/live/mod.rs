@@ -1,10 +1,72 @@
 //! Live cases: conversations over real TLS, in which the suite plays everybody but the implementation under test.
-use crate::case::{LiveTest, Role, Failure};
-use std::sync::Arc;
-use crate::{target::Target, process::Variant};
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    case::{Failure, LiveTest, Role},
+    process::Variant,
+    target::Target,
+};
+
+/// One row of a table of live cases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveCase {
+    /// `area/slug`.
+    pub(crate) id: &'static str,
+    /// Whom it is for.
+    pub(crate) role: Role,
+    /// What it shows, the one that it is mainly about first.
+    pub(crate) requirements: &'static [&'static str],
+    /// The accepting case from which a refused one differs in one thing.
+    pub(crate) twin: Option<&'static str>,
+    /// What happens, in one sentence.
+    pub(crate) about: &'static str,
+    /// What is done.
+    pub(crate) test: LiveTest,
+}
+
+/// Every live case.
+pub(crate) fn all() -> impl Iterator<Item = LiveCase> {
+    std::iter::empty()
+}
+
+/// What the live cases of one run share.
 #[derive(Debug)]
-pub(crate) struct World {}
-impl World { pub(crate) async fn start(_: Arc<Target>, _: Option<Variant>, _: std::path::PathBuf) -> Result<Arc<Self>, Failure> { Ok(Arc::new(Self{})) }
- pub(crate) async fn end(&self) {} }
-pub(crate) struct LiveCase { pub(crate) id: &'static str, pub(crate) role: Role, pub(crate) requirements: &'static [&'static str], pub(crate) twin: Option<&'static str>, pub(crate) about: &'static str, pub(crate) test: LiveTest }
-pub(crate) fn all() -> impl Iterator<Item = LiveCase> { std::iter::empty() }
+pub(crate) struct World {
+    target: Arc<Target>,
+    variant: Option<Variant>,
+    folder: PathBuf,
+}
+
+impl World {
+    /// Makes a world in this folder; processes start when a case needs them.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub(crate) fn new(
+        target: Arc<Target>,
+        variant: Option<Variant>,
+        folder: PathBuf,
+    ) -> Result<Arc<Self>, Failure> {
+        std::fs::create_dir_all(&folder).map_err(Failure::harness)?;
+        Ok(Arc::new(Self { target, variant, folder }))
+    }
+
+    /// The implementation under test.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The wrong variant that is to be run.
+    pub(crate) fn variant(&self) -> Option<&Variant> {
+        self.variant.as_ref()
+    }
+
+    /// Where the files of this run are; it is removed at the end.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
