@@ -1,0 +1,41 @@
+//! Live cases with a client under test: the suite is its server, the directory of users, and every other client.
+//!
+//! Each case has a client process of its own and a world of its own, with its own root. What a client has to offer to
+//! be driven stands in [`driver`].
+
+mod chain;
+pub(super) mod driver;
+mod line;
+mod realm;
+mod scene;
+mod server;
+
+mod invitee;
+mod member;
+mod newcomer;
+
+use super::LiveCase;
+
+/// Lists cases: the ID, the requirements, the accepted twin, what happens, the test.
+macro_rules! live_cases {
+    ($($id:literal [$($requirement:literal),+] $(twin $twin:literal)? $about:literal => $test:expr;)+) => {
+        &[$(crate::live::LiveCase {
+            id: $id,
+            role: crate::case::Role::Client,
+            requirements: &[$($requirement),+],
+            twin: live_cases!(@twin $($twin)?),
+            about: $about,
+            test: |world| Box::pin(($test)(world)),
+        }),+]
+    };
+    (@twin) => { None };
+    (@twin $twin:literal) => { Some($twin) };
+}
+use live_cases;
+
+const ALL: &[&[LiveCase]] = &[invitee::CASES, newcomer::CASES, member::CASES];
+
+/// Every case for a client.
+pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
+    ALL.iter().copied().flatten().copied()
+}

@@ -1,0 +1,202 @@
+//! The server of the client under test: its two ports, and somebody who answers there as a good server does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use antiphon_protocol::{
+    connection::Acceptor,
+    message::ChannelMessage as _,
+    tls::{Credentials, Port},
+};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::{ContactAddress, UserHandle},
+    message::{
+        client_server::*,
+        common::Refused,
+        registration::{FromRegistrar, Register, Registered, ToRegistrar},
+        server_server::{LoginEpoch, Profile, ProfileVersion},
+    },
+    policy::Preferences,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use super::{
+    line::Line,
+    realm::{Realm, clock},
+};
+use crate::{case::Failure, process::PATIENCE};
+
+/// The number of the client under test at its home server.
+pub(super) const ME: u8 = 0x50;
+
+/// The server's end of the registration channel.
+pub(super) type Registrar = Line<FromRegistrar, ToRegistrar>;
+/// The server's end of the client-to-server channel.
+pub(super) type Desk = Line<FromServer, ToServer>;
+
+/// What the server knows, and what it was asked.
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) addresses: BTreeMap<UserHandle, ContactAddress>,
+    pub(super) profile: Option<Profile>,
+    pub(super) logins: u64,
+    pub(super) asked: Vec<ToServer>,
+}
+
+/// Two ports at which nobody answers yet.
+pub(super) struct Server {
+    realm: Arc<Realm>,
+    registration: TcpListener,
+    authenticated: TcpListener,
+    pub(super) registration_address: ContactAddress,
+    pub(super) address: ContactAddress,
+    book: Mutex<Book>,
+}
+
+impl Server {
+    pub(super) async fn new(realm: &Arc<Realm>) -> Result<Self, Failure> {
+        let (registration, registration_address) = bind().await?;
+        let (authenticated, address) = bind().await?;
+        Ok(Self { realm: Arc::clone(realm), registration, authenticated, registration_address, address, book: Mutex::default() })
+    }
+
+    /// Reads or changes what the server knows.
+    pub(super) fn book<T>(&self, with: impl FnOnce(&mut Book) -> T) -> T {
+        with(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next connection to a port, before TLS.
+    pub(super) async fn knocked(&self, port: Port) -> Result<TcpStream, Failure> {
+        let listener = if port == Port::Registration { &self.registration } else { &self.authenticated };
+        let accepted = timeout(PATIENCE, listener.accept()).await;
+        let accepted = accepted.map_err(|_| Failure::unexpected("a connection to the server", "nobody dialled"))?;
+        let (stream, _) = accepted.map_err(Failure::harness)?;
+        stream.set_nodelay(true).map_err(Failure::harness)?;
+        Ok(stream)
+    }
+
+    /// The acceptor of a port that shows these credentials.
+    pub(super) fn acceptor(&self, port: Port, credentials: &Credentials) -> Acceptor {
+        Acceptor::new(port, credentials.clone(), Arc::clone(&self.realm.trust), clock())
+    }
+
+    /// Accepts the next registration and says nothing yet.
+    pub(super) async fn registrar_silently(&self) -> Result<Registrar, Failure> {
+        let stream = self.knocked(Port::Registration).await?;
+        let accepted = self.acceptor(Port::Registration, &self.realm.home.credentials).accept(stream).await;
+        let accepted = accepted.map_err(|error| Failure::unexpected("a TLS handshake of the registration channel", error))?;
+        let connection = accepted.ungreeted::<ToRegistrar>().map_err(Failure::harness)?;
+        Ok(Line::new(connection, None))
+    }
+
+    /// Accepts the next registration, greets, and takes the request.
+    pub(super) async fn registrar(&self) -> Result<(Registrar, Register), Failure> {
+        let mut line = self.registrar_silently().await?;
+        line.send(&antiphon_protocol::message::AcceptorMessage::greeting()).await?;
+        match line.next().await? {
+            ToRegistrar::Register(register) => Ok((line, register)),
+            other => Err(Failure::unexpected("register", super::line::shown(&other))),
+        }
+    }
+
+    /// Accepts the client's next connection and says nothing yet.
+    pub(super) async fn desk_silently(&self) -> Result<Desk, Failure> {
+        let stream = self.knocked(Port::Authenticated).await?;
+        let accepted = self.acceptor(Port::Authenticated, &self.realm.home.credentials).accept(stream).await;
+        let accepted = accepted.map_err(|error| Failure::unexpected("a TLS handshake of the client-to-server channel", error))?;
+        let peer = accepted.peer().and_then(|peer| peer.peer());
+        if peer.as_ref().map(|peer| &peer.handle) != Some(&self.realm.home.handle(ME)) {
+            return Err(Failure::unexpected("the user's certificate", format!("{peer:?}")));
+        }
+        let connection = accepted.ungreeted::<ToServer>().map_err(Failure::harness)?;
+        Ok(Line::new(connection, peer))
+    }
+
+    /// Accepts the client's next connection, and greets.
+    pub(super) async fn desk(&self) -> Result<Desk, Failure> {
+        let mut line = self.desk_silently().await?;
+        line.send(&antiphon_protocol::message::AcceptorMessage::greeting()).await?;
+        Ok(line)
+    }
+
+    /// The good answer to a registration.
+    pub(super) fn registered(&self, register: &Register) -> Result<Registered, Failure> {
+        let key = antiphon_protocol::key::PublicKey::from_der(&register.key);
+        let key = key.map_err(|error| Failure::unexpected("a key in its DER form", error))?;
+        let handle = self.realm.home.handle(ME);
+        let chain = self.realm.home.issuer.issue(&handle, &key, super::realm::today(), super::realm::serial()?);
+        let chain = chain.map_err(Failure::harness)?;
+        Ok(Registered { id: register.id, chain: wire_chain(&chain), handle })
+    }
+
+    /// The good answer to a login.
+    pub(super) fn logged_in(&self, login: &Login) -> LoggedIn {
+        let profile = || Profile { version: ProfileVersion(0), messaging: Preferences::default() };
+        self.book(|book| {
+            book.logins += 1;
+            LoggedIn { id: login.id, epoch: LoginEpoch(book.logins), profile: book.profile.get_or_insert_with(profile).clone() }
+        })
+    }
+
+    /// Answers the registration that comes next.
+    pub(super) async fn register(&self) -> Result<(), Failure> {
+        let (mut line, register) = self.registrar().await?;
+        let registered = self.registered(&register)?;
+        line.send(&FromRegistrar::Registered(registered)).await?;
+        line.gone().await
+    }
+
+    /// Serves the client's next connection until it ends.
+    pub(super) async fn serve(&self) -> Result<(), Failure> {
+        let mut line = self.desk().await?;
+        while let Some(message) = line.read().await? {
+            let answer = self.answer(&message);
+            self.book(|book| book.asked.push(message.clone()));
+            if let Some(answer) = answer {
+                line.send(&answer).await?;
+            }
+            if let ToServer::Logout(_) = message {
+                return line.goodbye().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, message: &ToServer) -> Option<FromServer> {
+        match message {
+            ToServer::Login(login) => Some(FromServer::LoggedIn(self.logged_in(login))),
+            ToServer::Lookup(lookup) => {
+                let address = self.book(|book| book.addresses.get(&lookup.user).copied());
+                Some(match address {
+                    Some(address) => FromServer::Address(Address { id: lookup.id, address }),
+                    None => FromServer::Refused(Refused { id: lookup.id, code: ErrorCode::Unavailable }),
+                })
+            }
+            ToServer::SetPreferences(set) => {
+                let version = ProfileVersion(set.version.0 + 1);
+                self.book(|book| book.profile = Some(Profile { version, messaging: set.messaging.clone() }));
+                Some(FromServer::PreferencesSet(PreferencesSet { id: set.id, version }))
+            }
+            ToServer::Logout(logout) => Some(FromServer::LoggedOut(LoggedOut { id: logout.id })),
+            ToServer::Ping(ping) => Some(FromServer::pong(ping.number)),
+            ToServer::Pong(_) | ToServer::Goodbye(_) | ToServer::Error(_) => None,
+        }
+    }
+}
+
+/// A chain of certificates as it travels.
+pub(super) fn wire_chain(chain: &[rustls::pki_types::CertificateDer<'_>]) -> Vec<serde_bytes::ByteBuf> {
+    chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec())).collect()
+}
+
+async fn bind() -> Result<(TcpListener, ContactAddress), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
+    let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
+    Ok((listener, address))
+}
