@@ -57,12 +57,22 @@ pub(super) fn grant_claims(epoch: &Epoch, change: Change, holder: &UserHandle) -
     }
 }
 
-pub(super) fn grant(epoch: &Epoch, change: Change, holder: &UserHandle, coordinator: &Person) -> Result<Signed<Grant>, Failure> {
+pub(super) fn grant(
+    epoch: &Epoch,
+    change: Change,
+    holder: &UserHandle,
+    coordinator: &Person,
+) -> Result<Signed<Grant>, Failure> {
     signed(&coordinator.key, &grant_claims(epoch, change, holder))
 }
 
 /// What a good ticket of this epoch says.
-pub(super) fn ticket_claims(epoch: &Epoch, newcomer: &Member, issuer: &UserHandle, grant: Signed<Grant>) -> Ticket {
+pub(super) fn ticket_claims(
+    epoch: &Epoch,
+    newcomer: &Member,
+    issuer: &UserHandle,
+    grant: Signed<Grant>,
+) -> Ticket {
     Ticket {
         key: newcomer.key,
         epoch: epoch.number,
@@ -76,7 +86,12 @@ pub(super) fn ticket_claims(epoch: &Epoch, newcomer: &Member, issuer: &UserHandl
     }
 }
 
-pub(super) fn ticket(epoch: &Epoch, newcomer: &Member, issuer: &Person, coordinator: &Person) -> Result<Signed<Ticket>, Failure> {
+pub(super) fn ticket(
+    epoch: &Epoch,
+    newcomer: &Member,
+    issuer: &Person,
+    coordinator: &Person,
+) -> Result<Signed<Ticket>, Failure> {
     let grant = grant(epoch, Change::Join(newcomer.clone()), &issuer.handle, coordinator)?;
     signed(&issuer.key, &ticket_claims(epoch, newcomer, &issuer.handle, grant))
 }
@@ -107,7 +122,8 @@ pub(super) fn request(number: u64, change: Change) -> SessionBody {
 
 /// The commit that makes `after`; who sent how much, in whatever order.
 pub(super) fn commit(after: &Epoch, sent: &[(&UserHandle, u64)]) -> SessionBody {
-    let mut sent: Vec<_> = sent.iter().map(|(member, count)| SentCount { count: *count, member: (*member).clone() }).collect();
+    let mut sent: Vec<_> =
+        sent.iter().map(|(member, count)| SentCount { count: *count, member: (*member).clone() }).collect();
     sent.sort_by(|a, b| a.member.cmp(&b.member));
     SessionBody::Commit(Commit { hash: hash_epoch(after), sent })
 }

@@ -54,11 +54,7 @@ use antiphon_spec::{
 use serde_json::{Value, json};
 
 use super::{realm::Realm, server::Server};
-use crate::{
-    case::Failure,
-    live::World,
-    process::Process,
-};
+use crate::{case::Failure, live::World, process::Process};
 
 /// The client under test.
 pub(super) struct Client {
@@ -81,12 +77,22 @@ impl Client {
     }
 
     /// Ends the process and starts another with the same identity folder.
-    pub(super) async fn start_again(mut self, world: &World, realm: &Realm, server: &Server) -> Result<Self, Failure> {
+    pub(super) async fn start_again(
+        mut self,
+        world: &World,
+        realm: &Realm,
+        server: &Server,
+    ) -> Result<Self, Failure> {
         self.process.kill().await;
         Self::start_in(self.folder, world, realm, server).await
     }
 
-    async fn start_in(folder: tempfile::TempDir, world: &World, realm: &Realm, server: &Server) -> Result<Self, Failure> {
+    async fn start_in(
+        folder: tempfile::TempDir,
+        world: &World,
+        realm: &Realm,
+        server: &Server,
+    ) -> Result<Self, Failure> {
         let path = |name: &str| folder.path().join(name);
         let root = path("root.pem");
         std::fs::write(&root, to_pem(&[realm.authority.certificate().clone()])).map_err(Failure::harness)?;
@@ -100,7 +106,8 @@ impl Client {
             ("server-address", server.address.0.to_string()),
             ("registration-address", server.registration_address.0.to_string()),
         ]);
-        let program = world.target().client.as_ref().ok_or_else(|| Failure::harness("the target has no client"))?;
+        let program =
+            world.target().client.as_ref().ok_or_else(|| Failure::harness("the target has no client"))?;
         let command = world.target().command(&program.command, &values).map_err(Failure::harness)?;
         let mut process = Process::start(&command, &path("client.log"), world.variant())?;
         let ready = process.receive().await?;
@@ -160,11 +167,15 @@ impl Client {
     }
 
     pub(super) async fn invite(&mut self, session: SessionId, whom: &UserHandle) -> Result<(), Failure> {
-        self.done(json!({"command": "invite", "session": hex::encode(session.0), "handle": whom}), "taken").await.map(drop)
+        self.done(json!({"command": "invite", "session": hex::encode(session.0), "handle": whom}), "taken")
+            .await
+            .map(drop)
     }
 
     pub(super) async fn say(&mut self, session: SessionId, text: &str) -> Result<(), Failure> {
-        self.done(json!({"command": "send", "session": hex::encode(session.0), "text": text}), "taken").await.map(drop)
+        self.done(json!({"command": "send", "session": hex::encode(session.0), "text": text}), "taken")
+            .await
+            .map(drop)
     }
 
     /// The next event of this name; events of other names are kept.
@@ -176,9 +187,10 @@ impl Client {
         loop {
             let event = self.process.receive().await;
             let event = event.map_err(|failure| match failure {
-                Failure::Unexpected { got, .. } => {
-                    Failure::unexpected(format!("the event {name}"), format!("{got}\ntold before: {}", Value::Array(self.told.clone())))
-                }
+                Failure::Unexpected { got, .. } => Failure::unexpected(
+                    format!("the event {name}"),
+                    format!("{got}\ntold before: {}", Value::Array(self.told.clone())),
+                ),
                 other => other,
             })?;
             if is_wanted(&event) {

@@ -76,7 +76,10 @@ fn deny_and_allow(realm: &Realm) -> Result<Preferences, Failure> {
     Ok(Preferences { allow: set(&[realm.home.handle(A)])?, ..deny_inviter(realm)? })
 }
 
-async fn denied(world: Arc<World>, preferences: fn(&Realm) -> Result<Preferences, Failure>) -> Result<(), Failure> {
+async fn denied(
+    world: Arc<World>,
+    preferences: fn(&Realm) -> Result<Preferences, Failure>,
+) -> Result<(), Failure> {
     let mut scene = Scene::preferring(&world, preferences).await?;
     let epoch = epoch_of(&scene.a, &[])?;
     let mut link = scene.dial(&scene.a).await?;
@@ -87,14 +90,17 @@ async fn denied(world: Arc<World>, preferences: fn(&Realm) -> Result<Preferences
 }
 
 async fn allowed(world: Arc<World>) -> Result<(), Failure> {
-    let preferences = |realm: &Realm| Ok(Preferences { allow: set(&[realm.home.handle(A)])?, ..deny_all(realm)? });
+    let preferences =
+        |realm: &Realm| Ok(Preferences { allow: set(&[realm.home.handle(A)])?, ..deny_all(realm)? });
     let mut scene = Scene::preferring(&world, preferences).await?;
     let epoch = epoch_of(&scene.a, &[])?;
     scene.accepted(&epoch).await.map(drop)
 }
 
 async fn other_home(world: Arc<World>) -> Result<(), Failure> {
-    let preferences = |realm: &Realm| Ok(Preferences { deny: set(&[realm.elsewhere.handle(A)])?, ..Preferences::default() });
+    let preferences = |realm: &Realm| {
+        Ok(Preferences { deny: set(&[realm.elsewhere.handle(A)])?, ..Preferences::default() })
+    };
     let mut scene = Scene::preferring(&world, preferences).await?;
     let epoch = epoch_of(&scene.a, &[])?;
     scene.accepted(&epoch).await.map(drop)
@@ -104,7 +110,8 @@ async fn changed_preferences(world: Arc<World>) -> Result<(), Failure> {
     let mut scene = Scene::new(&world).await?;
     let (one, two) = (first(&scene.a, 1), first(&scene.a, 2));
     let mut link = scene.invited(&one).await?;
-    let command = json!({"command": "set-preferences", "allow": [], "deny": [scene.a.handle], "default": "allow"});
+    let command =
+        json!({"command": "set-preferences", "allow": [], "deny": [scene.a.handle], "default": "allow"});
     scene.client.done(command, "preferences-set").await?;
     let mut denied = scene.dial(&scene.a).await?;
     denied.invitation(two.session, invite(&two)).await?;
@@ -124,7 +131,8 @@ async fn rejects_alike(world: Arc<World>) -> Result<(), Failure> {
     scene.client.done(command, "preferences-set").await?;
     let mut by_preferences = scene.dial(&scene.a).await?;
     by_preferences.invitation(epoch.session, invite(&epoch)).await?;
-    let by_preferences = [by_preferences.read().await?, by_preferences.read().await?, by_preferences.read().await?];
+    let by_preferences =
+        [by_preferences.read().await?, by_preferences.read().await?, by_preferences.read().await?];
     // A message has one encoding, so equal messages are equal bytes.
     if by_user == by_preferences {
         Ok(())

@@ -59,16 +59,20 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
     /// The next message of whatever kind; none where TLS was closed properly.
     pub(super) async fn read(&mut self) -> Result<Option<In>, Failure> {
         let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
-        let frame = frame.map_err(|_| Failure::unexpected("a message, or the end of the connection", "neither"))?;
+        let frame =
+            frame.map_err(|_| Failure::unexpected("a message, or the end of the connection", "neither"))?;
         let Some(frame) = frame.map_err(ended)? else { return Ok(None) };
         let decoded = cbor::decode(&frame);
-        decoded.map(Some).map_err(|error| Failure::unexpected("a message of the grammar", format!("{error}: {}", hex::encode(&frame))))
+        decoded.map(Some).map_err(|error| {
+            Failure::unexpected("a message of the grammar", format!("{error}: {}", hex::encode(&frame)))
+        })
     }
 
     /// The next message that is more than a sign of life.
     pub(super) async fn next(&mut self) -> Result<In, Failure> {
         loop {
-            let message = self.read().await?.ok_or_else(|| Failure::unexpected("a message", "the connection ended"))?;
+            let message =
+                self.read().await?.ok_or_else(|| Failure::unexpected("a message", "the connection ended"))?;
             match message.link() {
                 Some(LinkMessage::Ping(number)) => self.send(&Out::pong(number)).await?,
                 Some(LinkMessage::Pong(_)) => {}
@@ -106,7 +110,8 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
             let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
             let frame = frame.map_err(|_| Failure::unexpected("the end of the connection", "it goes on"))?;
             let Ok(Some(frame)) = frame else { return Ok(()) };
-            let message: In = cbor::decode(&frame).map_err(|error| Failure::unexpected("a message of the grammar", error))?;
+            let message: In = cbor::decode(&frame)
+                .map_err(|error| Failure::unexpected("a message of the grammar", error))?;
             if message.link().is_none() {
                 return Err(Failure::unexpected("the end of the connection", shown(&message)));
             }
@@ -116,7 +121,8 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
     async fn last_word(mut self, word: &In) -> Result<(), Failure> {
         let last = loop {
             match self.read().await? {
-                Some(message) if matches!(message.link(), Some(LinkMessage::Ping(_) | LinkMessage::Pong(_))) => {}
+                Some(message)
+                    if matches!(message.link(), Some(LinkMessage::Ping(_) | LinkMessage::Pong(_))) => {}
                 other => break other,
             }
         };
@@ -142,7 +148,11 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
 
 impl Link {
     /// Says a step of an invitation.
-    pub(super) async fn invitation(&mut self, session: SessionId, body: InvitationBody) -> Result<(), Failure> {
+    pub(super) async fn invitation(
+        &mut self,
+        session: SessionId,
+        body: InvitationBody,
+    ) -> Result<(), Failure> {
         self.send(&ClientMessage::Invitation(InvitationMessage { body, session })).await
     }
 
@@ -187,7 +197,11 @@ impl Link {
     }
 
     /// The next word is exactly this step of an invitation.
-    pub(super) async fn hears_step(&mut self, session: SessionId, body: InvitationBody) -> Result<(), Failure> {
+    pub(super) async fn hears_step(
+        &mut self,
+        session: SessionId,
+        body: InvitationBody,
+    ) -> Result<(), Failure> {
         let got = self.invited(session).await?;
         if got == body { Ok(()) } else { Err(Failure::unexpected(shown(&body), shown(&got))) }
     }
@@ -196,7 +210,11 @@ impl Link {
 pub(super) fn shown(value: &impl std::fmt::Debug) -> String {
     const SHOWN_MAX: usize = 600;
     let text = format!("{value:?}");
-    if text.chars().count() <= SHOWN_MAX { text } else { text.chars().take(SHOWN_MAX).chain(" ..".chars()).collect() }
+    if text.chars().count() <= SHOWN_MAX {
+        text
+    } else {
+        text.chars().take(SHOWN_MAX).chain(" ..".chars()).collect()
+    }
 }
 
 fn ended(error: impl std::error::Error + 'static) -> Failure {

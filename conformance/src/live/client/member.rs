@@ -12,7 +12,10 @@ use antiphon_spec::{
 use serde_json::json;
 
 use super::{
-    chain::{admit, closed, grant_claims, in_epoch, message, next, received, request, signed, ticket, ticket_claims},
+    chain::{
+        admit, closed, grant_claims, in_epoch, message, next, received, request, signed, ticket,
+        ticket_claims,
+    },
     line::Link,
     live_cases,
     realm::{Person, now},
@@ -147,7 +150,10 @@ async fn admits_one_only(world: Arc<World>) -> Result<(), Failure> {
 
 async fn member_shows_ticket(world: Arc<World>) -> Result<(), Failure> {
     b_is_refused(world, ErrorCode::AlreadyMember, |room| {
-        admit(ticket(&room.epoch, &room.scene.b.member(), &room.scene.a, &room.scene.a).unwrap_or_else(|_| Signed::from_bytes(Vec::new())))
+        admit(
+            ticket(&room.epoch, &room.scene.b.member(), &room.scene.a, &room.scene.a)
+                .unwrap_or_else(|_| Signed::from_bytes(Vec::new())),
+        )
     })
     .await
 }
@@ -188,7 +194,11 @@ async fn held(world: Arc<World>) -> Result<(), Failure> {
     link.hears(&room.epoch, SessionBody::Admitted(Admitted {})).await
 }
 
-async fn refused_ticket(world: Arc<World>, code: ErrorCode, spoil: fn(&mut Parts<'_>)) -> Result<(), Failure> {
+async fn refused_ticket(
+    world: Arc<World>,
+    code: ErrorCode,
+    spoil: fn(&mut Parts<'_>),
+) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let mut parts = Parts::good(&room);
     spoil(&mut parts);
@@ -333,7 +343,11 @@ async fn declines(world: Arc<World>) -> Result<(), Failure> {
 }
 
 /// Person b says something for which its link closes with this code; the client tells its user, and stays with a.
-async fn b_is_refused(world: Arc<World>, code: ErrorCode, said: fn(&Room) -> SessionBody) -> Result<(), Failure> {
+async fn b_is_refused(
+    world: Arc<World>,
+    code: ErrorCode,
+    said: fn(&Room) -> SessionBody,
+) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let said = said(&room);
     room.to_b.say(&room.epoch, said).await?;
@@ -355,14 +369,18 @@ async fn granted_for_nothing(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let join = Change::Join(room.scene.c.member());
     let grant = super::chain::grant(&room.epoch, join, &room.me.handle, &room.scene.a)?;
-    room.to_a.say(&room.epoch, SessionBody::TokenGrant(TokenGrant { grant, number: RequestNumber(1) })).await?;
+    room.to_a
+        .say(&room.epoch, SessionBody::TokenGrant(TokenGrant { grant, number: RequestNumber(1) }))
+        .await?;
     room.to_a.refused(ErrorCode::UnexpectedMessage).await?;
     room.scene.client.tells("ended", json!({"session": named(room.epoch.session)})).await
 }
 
 async fn join_step(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
-    room.to_b.invitation(room.epoch.session, InvitationBody::Join(Join { address: room.scene.b.address })).await?;
+    room.to_b
+        .invitation(room.epoch.session, InvitationBody::Join(Join { address: room.scene.b.address }))
+        .await?;
     room.to_b.refused(ErrorCode::UnexpectedMessage).await?;
     room.to_a.alive().await
 }

@@ -80,7 +80,10 @@ async fn completes_after_all(world: Arc<World>) -> Result<(), Failure> {
 }
 
 /// The client has accepted to join a session of a and b, and gets a welcome in which b is described so.
-async fn welcomed_with(world: &World, describe: impl FnOnce(&Scene) -> Member) -> Result<(Scene, Link, Epoch), Failure> {
+async fn welcomed_with(
+    world: &World,
+    describe: impl FnOnce(&Scene) -> Member,
+) -> Result<(Scene, Link, Epoch), Failure> {
     let mut scene = Scene::new(world).await?;
     let described = describe(&scene);
     let alone = epoch_of(&scene.a, &[])?;
@@ -118,7 +121,8 @@ async fn unreachable(world: Arc<World>) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
     let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
     drop(listener);
-    let (mut scene, to_a, epoch) = welcomed_with(&world, |scene| Member { address, ..scene.b.member() }).await?;
+    let (mut scene, to_a, epoch) =
+        welcomed_with(&world, |scene| Member { address, ..scene.b.member() }).await?;
     is_off(&mut scene, to_a, &epoch).await
 }
 

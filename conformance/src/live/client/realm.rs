@@ -87,8 +87,14 @@ impl Realm {
     }
 
     /// A certificate that the root signs, whatever it says.
-    pub(super) fn sign(&self, template: &Template, key: &KeyPair) -> Result<CertificateDer<'static>, Failure> {
-        template.signed_by(key.public_key(), self.authority.certificate(), self.authority.key()).map_err(Failure::harness)
+    pub(super) fn sign(
+        &self,
+        template: &Template,
+        key: &KeyPair,
+    ) -> Result<CertificateDer<'static>, Failure> {
+        template
+            .signed_by(key.public_key(), self.authority.certificate(), self.authority.key())
+            .map_err(Failure::harness)
     }
 }
 
@@ -96,9 +102,12 @@ impl Home {
     fn new(authority: &Authority, name: &str) -> Result<Self, Failure> {
         let name: ServerName = name.parse().map_err(Failure::harness)?;
         let (key, issuer_key) = (key()?, key()?);
-        let leaf = authority.issue_server(&name, key.public_key(), today(), serial()?).map_err(Failure::harness)?;
+        let leaf =
+            authority.issue_server(&name, key.public_key(), today(), serial()?).map_err(Failure::harness)?;
         let credentials = Credentials::new(vec![leaf], &key).map_err(Failure::harness)?;
-        let certificate = authority.issue_user_authority(&name, issuer_key.public_key(), today(), serial()?).map_err(Failure::harness)?;
+        let certificate = authority
+            .issue_user_authority(&name, issuer_key.public_key(), today(), serial()?)
+            .map_err(Failure::harness)?;
         let issuer = UserIssuer::load(certificate, issuer_key.clone()).map_err(Failure::harness)?;
         Ok(Self { name, key, credentials, issuer, issuer_key })
     }
@@ -109,13 +118,23 @@ impl Home {
     }
 
     /// A user's chain, whatever the certificate says.
-    pub(super) fn chain(&self, template: &Template, key: &KeyPair) -> Result<Vec<CertificateDer<'static>>, Failure> {
-        let leaf = template.signed_by(key.public_key(), self.issuer.certificate(), &self.issuer_key).map_err(Failure::harness)?;
+    pub(super) fn chain(
+        &self,
+        template: &Template,
+        key: &KeyPair,
+    ) -> Result<Vec<CertificateDer<'static>>, Failure> {
+        let leaf = template
+            .signed_by(key.public_key(), self.issuer.certificate(), &self.issuer_key)
+            .map_err(Failure::harness)?;
         Ok(vec![leaf, self.issuer.certificate().clone()])
     }
 
     /// The chain of this server's user.
-    pub(super) fn user_chain(&self, handle: &UserHandle, key: &KeyPair) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    pub(super) fn user_chain(
+        &self,
+        handle: &UserHandle,
+        key: &KeyPair,
+    ) -> Result<Vec<CertificateDer<'static>>, Failure> {
         self.chain(&Template::user(handle, today(), serial()?), key)
     }
 }
@@ -134,7 +153,8 @@ impl Person {
     /// The user of this number at this server.
     pub(super) async fn new(realm: &Realm, home: &Home, number: u8) -> Result<Self, Failure> {
         let (handle, key) = (home.handle(number), key()?);
-        let credentials = Credentials::new(home.user_chain(&handle, &key)?, &key).map_err(Failure::harness)?;
+        let credentials =
+            Credentials::new(home.user_chain(&handle, &key)?, &key).map_err(Failure::harness)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
         let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
         Ok(Self { handle, key, credentials, address, listener, trust: Arc::clone(&realm.trust) })
@@ -153,7 +173,12 @@ impl Person {
     pub(super) async fn dial(&self, address: ContactAddress, whom: &UserHandle) -> Result<Link, Failure> {
         let dialler = Dialler::new(Some(self.credentials.clone()), Arc::clone(&self.trust), clock());
         let dialled = dialler.dial::<ClientMessage>(address, &Identity::User(whom.clone()), None).await;
-        let dialled = dialled.map_err(|error| Failure::unexpected("a link that is greeted", format!("{error}: {:?}", std::error::Error::source(&error))));
+        let dialled = dialled.map_err(|error| {
+            Failure::unexpected(
+                "a link that is greeted",
+                format!("{error}: {:?}", std::error::Error::source(&error)),
+            )
+        });
         dialled.map(|(peer, connection)| Link::new(connection, peer.peer()))
     }
 
@@ -173,7 +198,8 @@ impl Person {
     /// Accepts the link that the client opens here next, and says nothing yet.
     pub(super) async fn accept_silently(&self, whom: &UserHandle) -> Result<Link, Failure> {
         let accepted = self.acceptor().accept(self.knocked().await?).await;
-        let accepted = accepted.map_err(|error| Failure::unexpected("a TLS handshake of the client-to-client channel", error))?;
+        let accepted = accepted
+            .map_err(|error| Failure::unexpected("a TLS handshake of the client-to-client channel", error))?;
         let peer = accepted.peer().and_then(|peer| peer.peer());
         if peer.as_ref().map(|peer| &peer.handle) != Some(whom) {
             return Err(Failure::unexpected(format!("the certificate of {whom}"), format!("{peer:?}")));
@@ -201,7 +227,9 @@ pub(super) async fn is_refused(acceptor: &Acceptor, stream: TcpStream) -> Result
     match acceptor.accept(stream).await {
         Err(AcceptError::Alert(_) | AcceptError::Handshake(_)) => Ok(()),
         Err(error) => Err(Failure::unexpected("a TLS alert that refuses the certificate", error)),
-        Ok(_) => Err(Failure::unexpected("a TLS alert that refuses the certificate", "the handshake went through")),
+        Ok(_) => {
+            Err(Failure::unexpected("a TLS alert that refuses the certificate", "the handshake went through"))
+        }
     }
 }
 

@@ -56,7 +56,10 @@ impl Scene {
     }
 
     /// ..whose preferences are these.
-    pub(super) async fn preferring(world: &World, preferences: impl FnOnce(&Realm) -> Result<Preferences, Failure>) -> Result<Self, Failure> {
+    pub(super) async fn preferring(
+        world: &World,
+        preferences: impl FnOnce(&Realm) -> Result<Preferences, Failure>,
+    ) -> Result<Self, Failure> {
         let realm = Arc::new(Realm::new()?);
         let server = Arc::new(Server::new(&realm).await?);
         let messaging = preferences(&realm)?;
@@ -71,7 +74,9 @@ impl Scene {
         let a = Person::new(&realm, &realm.home, A).await?;
         let b = Person::new(&realm, &realm.elsewhere, B).await?;
         let c = Person::new(&realm, &realm.home, C).await?;
-        server.book(|book| book.addresses.extend([&a, &b, &c].map(|person| (person.handle.clone(), person.address))));
+        server.book(|book| {
+            book.addresses.extend([&a, &b, &c].map(|person| (person.handle.clone(), person.address)))
+        });
         client.done(json!({"command": "register"}), "registered").await?;
         client.done(json!({"command": "login"}), "logged-in").await?;
         Ok(Self { realm, server, client, a, b, c, _helper: helper })
@@ -90,7 +95,9 @@ impl Scene {
     pub(super) async fn invited(&mut self, epoch: &Epoch) -> Result<Link, Failure> {
         let mut link = self.dial(&self.a).await?;
         link.invitation(epoch.session, invite(epoch)).await?;
-        self.client.tells("invited", json!({"session": hex::encode(epoch.session.0), "inviter": self.a.handle})).await?;
+        self.client
+            .tells("invited", json!({"session": hex::encode(epoch.session.0), "inviter": self.a.handle}))
+            .await?;
         Ok(link)
     }
 
@@ -182,7 +189,12 @@ impl Room {
     }
 
     /// The coordinator closes the epoch; the client says that it has said so much.
-    pub(super) async fn close(&mut self, change: &Change, holder: &UserHandle, sent: u64) -> Result<(), Failure> {
+    pub(super) async fn close(
+        &mut self,
+        change: &Change,
+        holder: &UserHandle,
+        sent: u64,
+    ) -> Result<(), Failure> {
         let grant = grant(&self.epoch, change.clone(), holder, &self.scene.a)?;
         self.to_a.say(&self.epoch, SessionBody::Close(Close { grant, change: change.clone() })).await?;
         self.to_a.hears(&self.epoch, closed(sent)).await

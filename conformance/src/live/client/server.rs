@@ -63,7 +63,14 @@ impl Server {
     pub(super) async fn new(realm: &Arc<Realm>) -> Result<Self, Failure> {
         let (registration, registration_address) = bind().await?;
         let (authenticated, address) = bind().await?;
-        Ok(Self { realm: Arc::clone(realm), registration, authenticated, registration_address, address, book: Mutex::default() })
+        Ok(Self {
+            realm: Arc::clone(realm),
+            registration,
+            authenticated,
+            registration_address,
+            address,
+            book: Mutex::default(),
+        })
     }
 
     /// Reads or changes what the server knows.
@@ -75,7 +82,8 @@ impl Server {
     pub(super) async fn knocked(&self, port: Port) -> Result<TcpStream, Failure> {
         let listener = if port == Port::Registration { &self.registration } else { &self.authenticated };
         let accepted = timeout(PATIENCE, listener.accept()).await;
-        let accepted = accepted.map_err(|_| Failure::unexpected("a connection to the server", "nobody dialled"))?;
+        let accepted =
+            accepted.map_err(|_| Failure::unexpected("a connection to the server", "nobody dialled"))?;
         let (stream, _) = accepted.map_err(Failure::harness)?;
         stream.set_nodelay(true).map_err(Failure::harness)?;
         Ok(stream)
@@ -90,7 +98,8 @@ impl Server {
     pub(super) async fn registrar_silently(&self) -> Result<Registrar, Failure> {
         let stream = self.knocked(Port::Registration).await?;
         let accepted = self.acceptor(Port::Registration, &self.realm.home.credentials).accept(stream).await;
-        let accepted = accepted.map_err(|error| Failure::unexpected("a TLS handshake of the registration channel", error))?;
+        let accepted = accepted
+            .map_err(|error| Failure::unexpected("a TLS handshake of the registration channel", error))?;
         let connection = accepted.ungreeted::<ToRegistrar>().map_err(Failure::harness)?;
         Ok(Line::new(connection, None))
     }
@@ -109,7 +118,8 @@ impl Server {
     pub(super) async fn desk_silently(&self) -> Result<Desk, Failure> {
         let stream = self.knocked(Port::Authenticated).await?;
         let accepted = self.acceptor(Port::Authenticated, &self.realm.home.credentials).accept(stream).await;
-        let accepted = accepted.map_err(|error| Failure::unexpected("a TLS handshake of the client-to-server channel", error))?;
+        let accepted = accepted
+            .map_err(|error| Failure::unexpected("a TLS handshake of the client-to-server channel", error))?;
         let peer = accepted.peer().and_then(|peer| peer.peer());
         if peer.as_ref().map(|peer| &peer.handle) != Some(&self.realm.home.handle(ME)) {
             return Err(Failure::unexpected("the user's certificate", format!("{peer:?}")));
@@ -130,7 +140,8 @@ impl Server {
         let key = antiphon_protocol::key::PublicKey::from_der(&register.key);
         let key = key.map_err(|error| Failure::unexpected("a key in its DER form", error))?;
         let handle = self.realm.home.handle(ME);
-        let chain = self.realm.home.issuer.issue(&handle, &key, super::realm::today(), super::realm::serial()?);
+        let chain =
+            self.realm.home.issuer.issue(&handle, &key, super::realm::today(), super::realm::serial()?);
         let chain = chain.map_err(Failure::harness)?;
         Ok(Registered { id: register.id, chain: wire_chain(&chain), handle })
     }
@@ -140,7 +151,11 @@ impl Server {
         let profile = || Profile { version: ProfileVersion(0), messaging: Preferences::default() };
         self.book(|book| {
             book.logins += 1;
-            LoggedIn { id: login.id, epoch: LoginEpoch(book.logins), profile: book.profile.get_or_insert_with(profile).clone() }
+            LoggedIn {
+                id: login.id,
+                epoch: LoginEpoch(book.logins),
+                profile: book.profile.get_or_insert_with(profile).clone(),
+            }
         })
     }
 
