@@ -13,7 +13,7 @@ use antiphon_spec::{
 };
 use serde_json::{Value, json};
 
-use crate::vector::{GeneratorError, Made, samples};
+use crate::vector::{GeneratorError, Made, node::Node, samples};
 
 /// The client's key and the keys of everybody in a trace.
 pub(super) struct Keys {
@@ -136,5 +136,57 @@ fn notice_json(notice: &Notice) -> Value {
         Notice::NotPossible(_) => json!({"notice": "not-possible"}),
         Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
         Notice::Ended(_) => json!({"notice": "ended"}),
+    }
+}
+
+/// An action in words: whom it concerns, and what it is. Timers are nobody else's business.
+pub(super) fn words(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Connect { peer, .. } => format!("{} dial", number(peer)),
+        Action::Send { to, message } => {
+            let to: Vec<String> = to.iter().map(number).collect();
+            format!("{} {}", to.join("+"), message_name(message))
+        }
+        Action::Disconnect { peer, fault: None } => format!("{} goodbye", number(peer)),
+        Action::Disconnect { peer, fault: Some(code) } => format!("{} close {code}", number(peer)),
+        Action::Arm { .. } | Action::Disarm(_) => return None,
+        Action::Tell(notice) => format!("user {}", notice_words(notice)),
+        Action::Late { from } => format!("{} late", number(from)),
+    })
+}
+
+/// The number of a person of the vectors: each byte of the user ID.
+fn number(handle: &UserHandle) -> String {
+    let [first, ..] = handle.id.0;
+    first.to_string()
+}
+
+fn message_name(message: &antiphon_spec::message::client_client::PeerMessage) -> String {
+    let bytes = cbor::encode(&ClientMessage::from(message.clone())).unwrap_or_default();
+    let mut tree = Node::read(&bytes);
+    let body = ["invitation", "session"].into_iter().find_map(|kind| {
+        let entries = tree.as_mut()?.at(&[kind, "body"])?.entries()?;
+        entries.first().cloned()
+    });
+    match body {
+        Some((Node::Text(name), _)) => name,
+        Some(_) | None => "nothing".to_owned(),
+    }
+}
+
+fn notice_words(notice: &Notice) -> String {
+    match notice {
+        Notice::Invited { inviter } => format!("invited {}", number(inviter)),
+        Notice::InvitationRejected { invitee } => format!("invitation-rejected {}", number(invitee)),
+        Notice::InvitationFailed { invitee, .. } => format!("invitation-failed {}", number(invitee)),
+        Notice::EpochBegan(epoch) => format!("epoch {}", epoch.number.0),
+        Notice::MessageReceived { from, number: count, .. } => format!("message {count} of {}", number(from)),
+        Notice::MessageSent { number: count, .. } => format!("sent {count}"),
+        Notice::MessageDelivered { to, epoch, number: count } => {
+            format!("delivered {count} of epoch {} to {}", epoch.0, number(to))
+        }
+        Notice::NotPossible(_) => "not-possible".to_owned(),
+        Notice::MemberLost(peer) => format!("member-lost {}", number(peer)),
+        Notice::Ended(_) => "ended".to_owned(),
     }
 }

@@ -1,0 +1,256 @@
+//! What is said, held, late, acknowledged, and what nobody may say.
+
+use super::*;
+
+pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (_, epoch) = joined()?;
+    let later = |by: u64, body: SessionBody| SessionMessage {
+        epoch: EpochNumber(epoch.number.0 + by),
+        chain: EpochHash([1; 32]),
+        ..in_epoch(&epoch, body)
+    };
+    let earlier =
+        SessionMessage { epoch: EpochNumber(epoch.number.0 - 1), ..in_epoch(&epoch, message(1, "late")) };
+    let content = |length: usize, media_type: &str| {
+        SessionBody::Message(Message {
+            number: 1,
+            content: Content(vec![b'a'; length].into()),
+            media_type: media_type.into(),
+        })
+    };
+    let media_type = format!("text/{}", "a".repeat(250));
+    let long_media_type = format!("text/{}", "a".repeat(251));
+    for (slug, requirement, about, said) in [
+        (
+            "message",
+            "SESS-108",
+            "two messages in order",
+            vec![in_epoch(&epoch, message(1, "a")), in_epoch(&epoch, message(2, "b"))],
+        ),
+        (
+            "message-again",
+            "SESS-109",
+            "a message a second time",
+            vec![in_epoch(&epoch, message(1, "a")), in_epoch(&epoch, message(1, "a"))],
+        ),
+        ("message-skipped", "SESS-110", "a message is missing", vec![in_epoch(&epoch, message(2, "b"))]),
+        ("message-late", "SESS-020", "a message of the epoch before", vec![earlier]),
+        ("message-early", "SESS-017", "a message of the epoch to come", vec![later(1, message(1, "early"))]),
+        (
+            "message-impossible",
+            "SESS-019",
+            "a message of the epoch after the next",
+            vec![later(2, message(1, "never"))],
+        ),
+        (
+            "message-of-fork",
+            "SESS-023",
+            "a message with another hash",
+            vec![SessionMessage { chain: EpochHash([1; 32]), ..in_epoch(&epoch, message(1, "fork")) }],
+        ),
+        (
+            "message-longest",
+            "LIM-001",
+            "a message of 16384 bytes, with a media type of 255",
+            vec![in_epoch(&epoch, content(16_384, &media_type))],
+        ),
+        (
+            "message-too-long",
+            "SESS-113",
+            "a message of 16385 bytes",
+            vec![in_epoch(&epoch, content(16_385, "text/plain"))],
+        ),
+        (
+            "media-type-too-long",
+            "SESS-113",
+            "a media type of 256 bytes",
+            vec![in_epoch(&epoch, content(1, &long_media_type))],
+        ),
+        (
+            "received-for-nothing",
+            "SESS-025",
+            "an acknowledgement of nothing",
+            vec![in_epoch(&epoch, SessionBody::Received(Received { number: 1 }))],
+        ),
+        (
+            "token-request-at-member",
+            "SESS-044",
+            "a token request to a member",
+            vec![in_epoch(
+                &epoch,
+                SessionBody::TokenRequest(TokenRequest {
+                    change: Change::Leave(handle_of(3)?),
+                    number: RequestNumber(1),
+                }),
+            )],
+        ),
+    ] {
+        let (mut trace, _) = joined()?;
+        for message in said {
+            trace.received(3, PeerMessage::Session(message))?;
+        }
+        let requirements = if slug == "message" { &[requirement, "SESS-111"][..] } else { &[requirement] };
+        cases.push(trace.done(slug, requirements, about)?);
+    }
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    trace.say("again")?;
+    trace.said(3, &epoch, SessionBody::Received(Received { number: 2 }))?;
+    trace.said(1, &epoch, SessionBody::Received(Received { number: 1 }))?;
+    cases.push(trace.done(
+        "says",
+        &["SESS-107", "SESS-015", "SESS-115"],
+        "what the user says goes to all members, numbered from 1",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.said(4, &epoch, message(1, "let me in"))?;
+    cases.push(trace.done("message-of-stranger", &["SESS-016"], "somebody who is no member speaks")?);
+    let (mut trace, epoch) = joined()?;
+    trace.received(
+        3,
+        PeerMessage::Session(SessionMessage {
+            session: SessionId([1; 32]),
+            ..in_epoch(&epoch, message(1, "elsewhere"))
+        }),
+    )?;
+    cases.push(trace.done("message-of-other-session", &["SESS-012"], "a message of another session")?);
+    flush(cases)
+}
+
+/// An epoch ends when all that was said in it has come.
+fn flush(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = joined()?;
+    let hand_over = Change::HandOver(handle_of(3)?);
+    let close = Close { grant: grant(&epoch, hand_over.clone(), 3, 1, |_| {})?, change: hand_over.clone() };
+    trace.said(1, &epoch, SessionBody::Close(close))?;
+    let after = next(&epoch, hand_over)?;
+    trace.said(
+        1,
+        &epoch,
+        SessionBody::Commit(Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (2, 0), (3, 1)])? }),
+    )?;
+    trace.said(3, &epoch, message(1, "the last word"))?;
+    cases.push(trace.done(
+        "waits-for-messages",
+        &["SESS-092", "SESS-013"],
+        "the next epoch begins when the last message of the old one has come",
+    )?);
+    held(cases)
+}
+
+/// Messages of the epoch to come.
+fn held(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = joined()?;
+    let hand_over = Change::HandOver(handle_of(3)?);
+    let after = next(&epoch, hand_over.clone())?;
+    trace.said(3, &after, message(1, "early"))?;
+    trace.said(3, &after, message(2, "and more"))?;
+    trace.shows("")?;
+    trace.said(1, &epoch, close(&epoch, &hand_over, 3)?)?;
+    trace.said(1, &epoch, commit(&after, &SILENCE)?)?;
+    trace.shows("user epoch 3, user message 1 of 3, 3 received, user message 2 of 3, 3 received")?;
+    cases.push(trace.done(
+        "held-until-epoch-begins",
+        &["SESS-017", "SESS-111"],
+        "messages of the epoch to come are delivered, in their order, when it begins",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    let after = next(&epoch, hand_over.clone())?;
+    trace.received(
+        3,
+        PeerMessage::Session(SessionMessage {
+            chain: EpochHash([1; 32]),
+            ..in_epoch(&after, message(1, "fork"))
+        }),
+    )?;
+    trace.shows("")?;
+    trace.change(&epoch, &hand_over, 3, &SILENCE)?;
+    trace.shows("user epoch 3, 3 close fork, user member-lost 3, 1 goodbye, user ended")?;
+    cases.push(trace.done(
+        "held-message-of-fork",
+        &["SESS-023", "SESS-121"],
+        "a held message turns out to be of another chain when its epoch begins",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    let after = next(&epoch, hand_over.clone())?;
+    for count in 1..=72 {
+        trace.said(3, &after, message(count, "early"))?;
+        trace.shows("")?;
+    }
+    trace.said(3, &after, message(73, "early"))?;
+    trace.shows("3 close limit-reached, user member-lost 3")?;
+    cases.push(trace.done(
+        "holds-72-messages",
+        &["SESS-018"],
+        "a 73rd message comes for the epoch to come",
+    )?);
+    acknowledgements(cases)
+}
+
+fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let hand_over = Change::HandOver(handle_of(3)?);
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    trace.shows("1+3 message, user sent 1")?;
+    trace.said(1, &epoch, close(&epoch, &hand_over, 3)?)?;
+    trace.shows("1 closed")?;
+    trace.say("held back")?;
+    trace.shows("")?;
+    let after = next(&epoch, hand_over)?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 1), (3, 0)])?)?;
+    trace.shows("user epoch 3, 1+3 message, user sent 1")?;
+    trace.said(3, &epoch, received(1))?;
+    trace.shows("user delivered 1 of epoch 2 to 3")?;
+    trace.said(3, &after, received(1))?;
+    trace.shows("user delivered 1 of epoch 3 to 3")?;
+    cases.push(trace.done(
+        "received-of-epoch-that-is-over",
+        &["SESS-021", "SESS-088", "SESS-107"],
+        "an acknowledgement comes when the epoch of the message is over; numbers begin anew",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.say("one")?;
+    trace.say("two")?;
+    trace.say("three")?;
+    trace.said(3, &epoch, received(2))?;
+    trace.shows("user delivered 2 of epoch 2 to 3")?;
+    trace.said(3, &epoch, received(1))?;
+    trace.shows("3 late")?;
+    trace.said(3, &epoch, received(3))?;
+    trace.shows("user delivered 3 of epoch 2 to 3")?;
+    cases.push(trace.done(
+        "acknowledged",
+        &["SESS-116"],
+        "a member has two messages, and then the third; the user is told",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    for count in 1..=64 {
+        trace.say("hello")?;
+        trace.shows(&format!("1+3 message, user sent {count}"))?;
+    }
+    trace.say("one too many")?;
+    trace.shows("")?;
+    trace.said(1, &epoch, received(64))?;
+    trace.shows("user delivered 64 of epoch 2 to 1")?;
+    trace.said(3, &epoch, received(1))?;
+    trace.shows("user delivered 1 of epoch 2 to 3, 1+3 message, user sent 65")?;
+    cases.push(trace.done(
+        "window-of-64-messages",
+        &["SESS-114"],
+        "a 65th message waits until every member has the first",
+    )?);
+    let (mut trace, _) = joined()?;
+    for _ in 1..=64 {
+        trace.say("hello")?;
+    }
+    trace.say("one too many")?;
+    trace.shows("")?;
+    trace.link_lost(3)?;
+    trace.shows("user member-lost 3")?;
+    cases.push(trace.done(
+        "window-with-lost-member",
+        &["SESS-114"],
+        "messages wait for members whose links stand",
+    )?);
+    Ok(())
+}

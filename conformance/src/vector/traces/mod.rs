@@ -1,0 +1,413 @@
+//! Traces: what one client does in a session, event by event, recorded from the machine that is the specification.
+//!
+//! The peers are written by hand here: what they say is right where a trace is accepted by them, and wrong in one thing
+//! where the client has to notice.
+
+use std::sync::Arc;
+
+use antiphon_protocol::{cbor, signed::hash_epoch};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::Peer,
+    machine::{Context, Machine as _},
+    message::client_client::*,
+    policy::Verdict,
+    session::{
+        Action, Change, Epoch, EpochHash, EpochNumber, Event, Grant, Member, Nonce, Origin, Session,
+        SessionId, Ticket, Timer,
+    },
+    signed::Signed,
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Draft, GeneratorError, Made, VectorCase,
+    sessions::{epoch_of, member},
+    signed::{Parts, Signer},
+};
+use crate::case::Role;
+
+mod closing;
+mod coordinator;
+mod inviter;
+mod member;
+mod messages;
+mod newcomer;
+mod not_taken;
+mod record;
+
+use record::{Keys, action, handle_of, peer_json, timer_json, words};
+
+const START: u64 = 1_800_000_000;
+
+/// A trace under construction. The client is person 2; persons 1 and 3 are peers.
+struct Trace {
+    me: Member,
+    keys: Keys,
+    session: Option<Session>,
+    events: Vec<Value>,
+    steps: Vec<Value>,
+    /// What the last event led to, in words.
+    last: String,
+    now: u64,
+}
+
+impl Trace {
+    fn new() -> Made<Self> {
+        Ok(Self {
+            me: member(2)?,
+            keys: Keys::new(2, 0..10)?,
+            session: None,
+            events: vec![],
+            steps: vec![],
+            last: String::new(),
+            now: START,
+        })
+    }
+
+    /// Records an event and what the machine does.
+    fn step(
+        &mut self,
+        mut told: Value,
+        run: impl FnOnce(&mut Option<Session>, &Context<'_>, &mut Vec<Action>) -> Option<ErrorCode>,
+    ) -> Made<()> {
+        let mut entropy = [0; 16];
+        entropy.fill(u8::try_from(self.events.len()).unwrap_or(u8::MAX));
+        if let Some(told) = told.as_object_mut() {
+            told.insert("now".to_owned(), self.now.into());
+            told.insert("entropy".to_owned(), hex::encode(entropy).into());
+        }
+        let context = Context { now: Timestamp(self.now), entropy, crypto: &self.keys };
+        let mut out = Vec::new();
+        let refused = run(&mut self.session, &context, &mut out);
+        let mut actions = out.iter().map(action).collect::<Made<Vec<_>>>()?;
+        self.last = out
+            .iter()
+            .filter_map(words)
+            .chain(refused.map(|code| format!("refuse {code}")))
+            .collect::<Vec<_>>()
+            .join(", ");
+        if let Some(code) = refused {
+            actions.push(json!({"refuse": code.as_str()}));
+        }
+        self.events.push(told);
+        self.steps.push(Value::Array(actions));
+        Ok(())
+    }
+
+    fn event(&mut self, told: Value, event: Event) -> Made<()> {
+        self.step(told, |session, context, out| {
+            if let Some(session) = session {
+                session.handle(event, context, out);
+            }
+            None
+        })
+    }
+
+    fn create(&mut self) -> Made<()> {
+        let (nonce, me) = (Nonce([8; 16]), self.me.clone());
+        self.step(json!({"event": "create", "nonce": hex::encode(nonce.0)}), |session, context, _| {
+            *session = Some(Session::create(me, nonce, context));
+            None
+        })
+    }
+
+    fn invited(&mut self, by: u8, message: &InvitationMessage, verdict: Verdict) -> Made<()> {
+        let (inviter, me) = (peer(by)?, self.me.clone());
+        let word = if verdict == Verdict::Allow { "allow" } else { "deny" };
+        let told = json!({"event": "invited", "inviter": peer_json(&inviter), "message": encode(&ClientMessage::Invitation(message.clone()))?, "verdict": word});
+        self.step(told, |session, context, out| {
+            match Session::invited(me, inviter, message, verdict, context, out) {
+                Ok(made) => {
+                    *session = Some(made);
+                    None
+                }
+                Err(code) => Some(code),
+            }
+        })
+    }
+
+    fn invite(&mut self, whom: u8) -> Made<()> {
+        let invitee = handle_of(whom)?;
+        self.event(json!({"event": "invite", "invitee": invitee}), Event::Invite { invitee })
+    }
+
+    fn accept(&mut self) -> Made<()> {
+        self.event(json!({"event": "accept"}), Event::Accept)
+    }
+
+    fn say(&mut self, text: &str) -> Made<()> {
+        let content = Content(text.as_bytes().into());
+        let told = json!({"event": "say", "media-type": "text/plain", "content": hex::encode(text)});
+        self.event(told, Event::Say { media_type: "text/plain".into(), content })
+    }
+
+    fn leave(&mut self) -> Made<()> {
+        self.event(json!({"event": "leave"}), Event::Leave)
+    }
+
+    fn link_up(&mut self, who: u8) -> Made<()> {
+        let peer = peer(who)?;
+        self.event(json!({"event": "link-up", "peer": peer_json(&peer)}), Event::LinkUp { peer })
+    }
+
+    fn link_lost(&mut self, who: u8) -> Made<()> {
+        let peer = handle_of(who)?;
+        self.event(json!({"event": "link-lost", "peer": peer}), Event::LinkLost { peer })
+    }
+
+    fn link_failed(&mut self, who: u8) -> Made<()> {
+        let peer = handle_of(who)?;
+        self.event(json!({"event": "link-failed", "peer": peer}), Event::LinkFailed { peer })
+    }
+
+    fn timer(&mut self, timer: Timer) -> Made<()> {
+        self.event(json!({"event": "timer", "timer": timer_json(&timer)}), Event::TimerFired(timer))
+    }
+
+    fn received(&mut self, from: u8, message: PeerMessage) -> Made<()> {
+        let from = peer(from)?;
+        let told = json!({"event": "received", "from": peer_json(&from), "message": encode(&ClientMessage::from(message.clone()))?});
+        self.event(told, Event::Received { from, message })
+    }
+
+    /// A message in an epoch.
+    fn said(&mut self, from: u8, epoch: &Epoch, body: SessionBody) -> Made<()> {
+        self.received(from, PeerMessage::Session(in_epoch(epoch, body)))
+    }
+
+    fn told(&mut self, from: u8, session: SessionId, body: InvitationBody) -> Made<()> {
+        self.received(from, PeerMessage::Invitation(InvitationMessage { body, session }))
+    }
+
+    /// Holds what the last event led to against what the text says that it has to: the machine alone is no witness.
+    fn shows(&self, expected: &str) -> Made<()> {
+        if self.last == expected {
+            return Ok(());
+        }
+        Err(GeneratorError(format!(
+            "event {}: expected {expected:?}, got {:?}",
+            self.events.len() - 1,
+            self.last
+        )))
+    }
+
+    fn done(self, slug: &str, requirements: &[&str], about: &str) -> Made<VectorCase> {
+        let keys: Vec<String> = self.keys.all().map(hex::encode).collect();
+        let me =
+            json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "address": self.me.address});
+        let draft = Draft::new(format!("traces/{slug}"), Role::Member, "trace", requirements, about);
+        Ok(draft
+            .input("me", me)
+            .input("keys", keys)
+            .input("events", self.events)
+            .output("steps", self.steps)
+            .done())
+    }
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Made<String> {
+    Ok(hex::encode(cbor::encode(value).map_err(GeneratorError::new)?))
+}
+
+fn peer(number: u8) -> Made<Peer> {
+    let Member { key, handle, .. } = member(number)?;
+    Ok(Peer { handle, key })
+}
+
+fn in_epoch(epoch: &Epoch, body: SessionBody) -> SessionMessage {
+    SessionMessage { body, chain: hash_epoch(epoch), epoch: epoch.number, session: epoch.session }
+}
+
+/// A grant of an epoch, signed by a person.
+fn grant(
+    epoch: &Epoch,
+    change: Change,
+    holder: u8,
+    signer: u8,
+    change_grant: impl FnOnce(&mut Grant),
+) -> Made<Signed<Grant>> {
+    let mut grant = Grant {
+        chain: hash_epoch(epoch),
+        epoch: epoch.number,
+        change,
+        holder: handle_of(holder)?,
+        session: epoch.session,
+        not_after: Timestamp(START + 30),
+    };
+    change_grant(&mut grant);
+    let signer = Signer::new(signer)?;
+    Ok(Signed::from_bytes(Parts::good(&signer, &grant)?.seal(&signer).encode()))
+}
+
+fn ticket(epoch: &Epoch, newcomer: &Member, issuer: u8, coordinator: u8) -> Made<Signed<Ticket>> {
+    let grant = grant(epoch, Change::Join(newcomer.clone()), issuer, coordinator, |_| {})?;
+    let ticket = Ticket {
+        key: newcomer.key,
+        epoch: epoch.number,
+        grant,
+        nonce: Nonce([7; 16]),
+        issuer: handle_of(issuer)?,
+        session: epoch.session,
+        newcomer: newcomer.handle.clone(),
+        not_after: Timestamp(START + 30),
+    };
+    let signer = Signer::new(issuer)?;
+    Ok(Signed::from_bytes(Parts::good(&signer, &ticket)?.seal(&signer).encode()))
+}
+
+fn next(epoch: &Epoch, change: Change) -> Made<Epoch> {
+    epoch.next(hash_epoch(epoch), change).map_err(GeneratorError::new)
+}
+
+fn counts(counts: &[(u8, u64)]) -> Made<Vec<SentCount>> {
+    counts.iter().map(|(who, count)| Ok(SentCount { count: *count, member: handle_of(*who)? })).collect()
+}
+
+fn message(number: u64, text: &str) -> SessionBody {
+    SessionBody::Message(Message {
+        number,
+        content: Content(text.as_bytes().into()),
+        media_type: "text/plain".into(),
+    })
+}
+
+fn invite(epoch: &Epoch) -> InvitationMessage {
+    InvitationMessage {
+        body: InvitationBody::Invite(Invite { origin: epoch.origin, lifetime: 120 }),
+        session: epoch.session,
+    }
+}
+
+/// Person 2 has been invited by person 1, and has accepted.
+fn accepted() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = (Trace::new()?, epoch_of(&[1, 3])?);
+    trace.invited(1, &invite(&epoch), Verdict::Allow)?;
+    trace.accept()?;
+    Ok((trace, epoch))
+}
+
+/// ..and has been welcomed, admitted by persons 1 and 3, and waits for the commit.
+fn completed() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = accepted()?;
+    let ticket = ticket(&epoch, &trace.me, 1, 1)?;
+    trace.told(
+        1,
+        epoch.session,
+        InvitationBody::Welcome(Welcome { epoch: Arc::new(epoch.clone()), ticket }),
+    )?;
+    trace.link_up(3)?;
+    trace.said(1, &epoch, SessionBody::Admitted(Admitted {}))?;
+    trace.said(3, &epoch, SessionBody::Admitted(Admitted {}))?;
+    Ok((trace, epoch))
+}
+
+/// ..and is a member.
+fn joined() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = completed()?;
+    let after = next(&epoch, Change::Join(trace.me.clone()))?;
+    let commit = Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (3, 0)])? };
+    trace.said(1, &epoch, SessionBody::Commit(commit))?;
+    Ok((trace, after))
+}
+
+/// Person 2 created a session that person 1 has joined.
+fn coordinator() -> Made<(Trace, Epoch)> {
+    coordinator_of(&[1])
+}
+
+/// Person 2 created a session that these persons have joined, one after the other.
+fn coordinator_of(others: &[u8]) -> Made<(Trace, Epoch)> {
+    let mut trace = Trace::new()?;
+    trace.create()?;
+    let origin = Origin { key: trace.me.key, nonce: Nonce([8; 16]) };
+    let mut epoch = Epoch::first(antiphon_protocol::signed::session_id(&origin), origin, trace.me.clone());
+    for (joined, who) in others.iter().enumerate() {
+        let newcomer = member(*who)?;
+        trace.invite(*who)?;
+        trace.link_up(*who)?;
+        trace.told(*who, epoch.session, InvitationBody::Join(Join { address: newcomer.address }))?;
+        trace.said(*who, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 2, 2)? }))?;
+        trace.said(*who, &epoch, SessionBody::Complete(Complete {}))?;
+        for member in others.get(..joined).unwrap_or_default() {
+            trace.said(*member, &epoch, SessionBody::Closed(Closed { sent: 0 }))?;
+        }
+        epoch = next(&epoch, Change::Join(newcomer))?;
+    }
+    Ok((trace, epoch))
+}
+
+/// Person 2, a member, has invited person 4 over a link.
+fn invited_by_member() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = joined()?;
+    trace.invite(4)?;
+    trace.shows("4 dial")?;
+    trace.link_up(4)?;
+    trace.shows("4 invite")?;
+    Ok((trace, epoch))
+}
+
+/// ..who has accepted: the token is asked for.
+fn asked_for_token() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = invited_by_member()?;
+    trace.told(4, epoch.session, InvitationBody::Join(Join { address: member(4)?.address }))?;
+    trace.shows("1 token-request")?;
+    Ok((trace, epoch))
+}
+
+/// ..and the token has come, and the welcome has gone out.
+fn welcomed_by_member() -> Made<(Trace, Epoch)> {
+    let (mut trace, epoch) = asked_for_token()?;
+    trace.said(1, &epoch, token_grant(1, grant(&epoch, Change::Join(member(4)?), 2, 1, |_| {})?))?;
+    trace.shows("4 welcome")?;
+    Ok((trace, epoch))
+}
+
+const fn token_grant(number: u64, grant: Signed<Grant>) -> SessionBody {
+    SessionBody::TokenGrant(TokenGrant { grant, number: RequestNumber(number) })
+}
+
+const fn request(number: u64, change: Change) -> SessionBody {
+    SessionBody::TokenRequest(TokenRequest { change, number: RequestNumber(number) })
+}
+
+const fn received(number: u64) -> SessionBody {
+    SessionBody::Received(Received { number })
+}
+
+/// A good `close` of the coordinator, person 1.
+fn close(epoch: &Epoch, change: &Change, holder: u8) -> Made<SessionBody> {
+    let grant = grant(epoch, change.clone(), holder, 1, |_| {})?;
+    Ok(SessionBody::Close(Close { grant, change: change.clone() }))
+}
+
+/// The `commit` that follows a change.
+fn commit(after: &Epoch, sent: &[(u8, u64)]) -> Made<SessionBody> {
+    Ok(SessionBody::Commit(Commit { hash: hash_epoch(after), sent: counts(sent)? }))
+}
+
+impl Trace {
+    /// The coordinator, person 1, closes the epoch of three for a change, and commits; gives the next one.
+    fn change(&mut self, epoch: &Epoch, change: &Change, holder: u8, sent: &[(u8, u64)]) -> Made<Epoch> {
+        self.said(1, epoch, close(epoch, change, holder)?)?;
+        let after = next(epoch, change.clone())?;
+        self.said(1, epoch, commit(&after, sent)?)?;
+        Ok(after)
+    }
+}
+
+/// Nobody has said anything in an epoch of persons 1, 2 and 3.
+const SILENCE: [(u8, u64); 3] = [(1, 0), (2, 0), (3, 0)];
+
+pub(super) fn cases() -> Made<Vec<VectorCase>> {
+    let mut cases = Vec::new();
+    newcomer::cases(&mut cases)?;
+    member::cases(&mut cases)?;
+    inviter::cases(&mut cases)?;
+    closing::cases(&mut cases)?;
+    messages::cases(&mut cases)?;
+    coordinator::cases(&mut cases)?;
+    not_taken::cases(&mut cases)?;
+    Ok(cases)
+}
