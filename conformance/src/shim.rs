@@ -156,7 +156,11 @@ fn step(actions: &[Value]) -> BTreeMap<String, Vec<String>> {
                 }
             }
             "disconnect" => {
-                views.entry(text(fields, "peer")).or_default().push(format!("close {}", text(fields, "code")))
+                let view = views.entry(text(fields, "peer")).or_default();
+                // A link that is closed cannot be closed again.
+                if !view.last().is_some_and(|last| last.starts_with("close ")) {
+                    view.push(format!("close {}", text(fields, "code")));
+                }
             }
             "connect" => views.entry(text(fields, "peer")).or_default().push(format!("dial {body}")),
             "tell" => views.entry("user".to_owned()).or_default().push(body.to_string()),

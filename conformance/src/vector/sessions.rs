@@ -142,6 +142,8 @@ struct Scene {
     coordinator: Signer,
     issuer: Signer,
     peer: (UserHandle, KeyHash),
+    /// Whose certificates the judge has verified.
+    proved: Vec<u8>,
     now: u64,
 }
 
@@ -175,6 +177,7 @@ impl Scene {
             coordinator,
             issuer,
             peer: (newcomer.handle, newcomer.key),
+            proved: (0..=9).collect(),
             now: NOW,
         })
     }
@@ -186,8 +189,10 @@ impl Scene {
     }
 
     fn draft(&self, slug: &str, requirements: &[&str], about: &str, ticket: &[u8]) -> Made<Draft> {
-        let keys: Vec<String> = (0..=9)
-            .map(|seed| Ok(hex::encode(Signer::new(seed)?.key.public_key_der())))
+        let keys: Vec<String> = self
+            .proved
+            .iter()
+            .map(|&seed| Ok(hex::encode(Signer::new(seed)?.key.public_key_der())))
             .collect::<Made<_>>()?;
         let peer = json!({"handle": self.peer.0, "key": hex::encode(self.peer.1.0)});
         Ok(Draft::new(format!("sessions/ticket{slug}"), Role::Verifier, "judge-ticket", requirements, about)
@@ -220,6 +225,7 @@ fn tickets(cases: &mut Vec<VectorCase>) -> Made<()> {
         let draft = scene.draft(&format!("-{slug}"), &[requirement], about, &scene.ticket_bytes()?)?;
         cases.push(draft.reject(Phase::Policy, &[code], "sessions/ticket").done());
     }
+    unproved(cases)?;
     let good_ticket = good.ticket_bytes()?;
     let mut flipped = good_ticket.clone();
     flipped.iter_mut().rev().take(1).for_each(|byte| *byte ^= 0x10);
@@ -233,6 +239,39 @@ fn tickets(cases: &mut Vec<VectorCase>) -> Made<()> {
         ("garbage", "bytes that are no ticket", vec![0x84, 0, 0, 0, 0]),
     ] {
         let draft = good.draft(&format!("-{slug}"), &["SESS-067"], about, &bytes)?;
+        cases.push(draft.reject(Phase::Auth, &["ticket-issuer"], "sessions/ticket").done());
+    }
+    Ok(())
+}
+
+/// Signatures that are good, under keys that no certificate has proved; and claims that are wrong under a bad signature.
+fn unproved(cases: &mut Vec<VectorCase>) -> Made<()> {
+    for (slug, code, about, who) in [
+        ("issuer-not-proved", "ticket-issuer", "an issuer whose certificate nobody has verified", 2),
+        ("coordinator-not-proved", "ticket-grant", "a coordinator whose certificate nobody has verified", 1),
+    ] {
+        let scene = Scene { proved: (0..=9).filter(|other| *other != who).collect(), ..Scene::new()? };
+        let draft = scene.draft(&format!("-{slug}"), &["SIGN-011"], about, &scene.ticket_bytes()?)?;
+        cases.push(draft.reject(Phase::Auth, &[code], "sessions/ticket").done());
+    }
+    type Wrong = fn(&mut Scene);
+    let wrong: [(&str, &str, Wrong); 3] = [
+        ("session", "session", |s| s.ticket.session = SessionId([1; 32])),
+        ("epoch", "epoch", |s| s.ticket.epoch = EpochNumber(0)),
+        ("time", "time", |s| s.now = NOW + 1_000),
+    ];
+    for (slug, what, change) in wrong {
+        let mut scene = Scene { issuer: Signer::new(3)?, ..Scene::new()? };
+        change(&mut scene);
+        let about = format!(
+            "a ticket that its issuer did not sign, whose {what} is wrong too: the signature counts first"
+        );
+        let draft = scene.draft(
+            &format!("-unsigned-and-other-{slug}"),
+            &["SIGN-012", "SESS-067"],
+            &about,
+            &scene.ticket_bytes()?,
+        )?;
         cases.push(draft.reject(Phase::Auth, &["ticket-issuer"], "sessions/ticket").done());
     }
     Ok(())

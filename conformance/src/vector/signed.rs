@@ -42,6 +42,11 @@ impl Signer {
         self.pair.sign(&structure.encode()).as_ref().to_vec()
     }
 
+    /// A signature over bytes as they are.
+    pub(super) fn sign_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(bytes).as_ref().to_vec()
+    }
+
     fn kid(&self) -> Vec<u8> {
         self.key.key_hash().0.to_vec()
     }
