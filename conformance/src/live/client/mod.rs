@@ -10,8 +10,10 @@ mod realm;
 mod scene;
 mod server;
 
+mod closing;
 mod invitee;
 mod member;
+mod messages;
 mod newcomer;
 
 use super::LiveCase;
@@ -33,7 +35,8 @@ macro_rules! live_cases {
 }
 use live_cases;
 
-const ALL: &[&[LiveCase]] = &[invitee::CASES, newcomer::CASES, member::CASES];
+const ALL: &[&[LiveCase]] =
+    &[invitee::CASES, newcomer::CASES, member::CASES, closing::CASES, messages::CASES];
 
 /// Every case for a client.
 pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
