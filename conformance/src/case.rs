@@ -93,7 +93,10 @@ pub(crate) fn uid(id: &str) -> String {
     let first = RENAMED.iter().find(|(now, _)| *now == id).map_or(id, |(_, first)| first);
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, first.as_bytes());
     let number = hash.as_ref().iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-    let digit = |place: u32| DIGITS.get((number >> (5 * place)) as usize & 31).copied().unwrap_or(b'a');
+    let digit = |place: u32| {
+        let value = usize::try_from(number >> (5 * place) & 31).unwrap_or(0);
+        DIGITS.get(value).copied().unwrap_or(b'a')
+    };
     (0..8).rev().map(|place| char::from(digit(place))).collect()
 }
 

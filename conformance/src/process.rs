@@ -2,17 +2,22 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
+use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::AsyncWriteExt as _,
     process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use crate::case::Failure;
 
 /// How long anything that has to come may take. Only a failing case ever waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Longest line: far more than any answer needs, so that a process cannot fill the memory.
+const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Most bytes of the standard error that a report shows.
 const LOG_SHOWN_MAX: usize = 1_500;
@@ -22,8 +27,9 @@ const LOG_SHOWN_MAX: usize = 1_500;
 pub(crate) struct Process {
     child: Child,
     input: Option<ChildStdin>,
-    output: Lines<BufReader<ChildStdout>>,
+    output: FramedRead<ChildStdout, LinesCodec>,
     log: std::path::PathBuf,
+    patience: Duration,
 }
 
 /// Selects a wrong variant of the implementation.
@@ -55,7 +61,13 @@ impl Process {
             .map_err(|error| Failure::harness(format!("{program} cannot be started: {error}")))?;
         let output = child.stdout.take().ok_or_else(|| Failure::harness("no standard output"))?;
         let input = child.stdin.take();
-        Ok(Self { child, input, output: BufReader::new(output).lines(), log: log.to_owned() })
+        let output = FramedRead::new(output, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+        Ok(Self { child, input, output, log: log.to_owned(), patience: PATIENCE })
+    }
+
+    /// The process, for whose lines and ears somebody waits so long.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sends one line.
@@ -69,7 +81,7 @@ impl Process {
             input.write_all(line.as_bytes()).await?;
             input.flush().await
         };
-        match timeout(PATIENCE, sent).await {
+        match timeout(self.patience, sent).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failure::unexpected(
                 "a process that reads its standard input",
@@ -84,17 +96,21 @@ impl Process {
     /// # Errors
     /// None comes in time, or it is no JSON.
     pub(crate) async fn receive(&mut self) -> Result<Value, Failure> {
-        match timeout(PATIENCE, self.output.next_line()).await {
-            Ok(Ok(Some(line))) => serde_json::from_str(&line).map_err(|error| {
-                Failure::unexpected("a line that is a JSON object", format!("{line:?}: {error}"))
+        match timeout(self.patience, self.output.next()).await {
+            Ok(Some(Ok(line))) => serde_json::from_str(&line).map_err(|error| {
+                Failure::unexpected("a line that is a JSON object", format!("{}: {error}", shown(&line)))
             }),
-            Ok(Ok(None)) => {
+            Ok(None) => {
                 Err(Failure::unexpected("a process that runs", format!("its output ended; {}", self.log())))
             }
-            Ok(Err(error)) => Err(Failure::unexpected("a line in UTF-8", error)),
+            Ok(Some(Err(LinesCodecError::MaxLineLengthExceeded))) => Err(Failure::unexpected(
+                format!("a line of at most {LINE_BYTES_MAX} bytes"),
+                "a line that is longer",
+            )),
+            Ok(Some(Err(LinesCodecError::Io(error)))) => Err(Failure::unexpected("a line in UTF-8", error)),
             Err(_) => Err(Failure::unexpected(
                 "a line of the process",
-                format!("none within {} s; {}", PATIENCE.as_secs(), self.log()),
+                format!("none within {:?}; {}", self.patience, self.log()),
             )),
         }
     }
@@ -113,4 +129,10 @@ impl Process {
                 .into_owned();
         format!("its standard error ends with:\n{text}")
     }
+}
+
+/// A line as a report shows it: its beginning, without control characters.
+fn shown(line: &str) -> String {
+    const SHOWN_MAX: usize = 200;
+    line.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect()
 }

@@ -24,6 +24,9 @@ const LIVE_DEADLINE: Duration = Duration::from_secs(45);
 /// Shims that answer vectors at the same time.
 const SHIMS: usize = 2;
 
+/// How often in a row a shim may fail to answer before the rest of its vectors is not put to it any more.
+const UNANSWERED_MAX: usize = 3;
+
 /// What became of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
@@ -66,6 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) case: Case,
     pub(crate) verdict: Verdict,
     pub(crate) failure: Option<Failure>,
+    /// Whether the implementation said something that was judged, rather than nothing in time, or nothing any more.
+    pub(crate) answered: bool,
     pub(crate) duration: Duration,
 }
 
@@ -93,6 +98,23 @@ pub(crate) struct Options {
     pub(crate) variant: Option<Variant>,
     /// Today, as `YYYY-MM-DD`: expectations end.
     pub(crate) today: String,
+    /// How long a shim may take for an answer.
+    pub(crate) patience: Duration,
+}
+
+/// What came of carrying a case out.
+struct Played {
+    result: Result<(), Failure>,
+    answered: bool,
+    duration: Duration,
+}
+
+impl Played {
+    /// The case was judged, or there was nothing to be judged.
+    fn new(asked: Result<Result<(), Failure>, Failure>, start: Instant) -> Self {
+        let answered = asked.is_ok();
+        Self { result: asked.unwrap_or_else(Err), answered, duration: start.elapsed() }
+    }
 }
 
 /// Runs cases, in the order in which they are given; reports each as it ends.
@@ -107,8 +129,8 @@ pub(crate) async fn run(
 ) -> Result<Vec<Outcome>, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::harness)?;
     let outcomes = Mutex::new(Vec::new());
-    let done = |number: usize, case: Case, result: Result<(), Failure>, duration: Duration| {
-        let outcome = judge(target, options, case, result, duration);
+    let done = |number: usize, case: Case, played: Played| {
+        let outcome = judge(target, options, case, played);
         report(&outcome);
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
     };
@@ -140,8 +162,8 @@ pub(crate) async fn run(
                 let (world, done) = (Arc::clone(&world), &done);
                 async move {
                     let start = Instant::now();
-                    let result = play(test, world).await;
-                    done(number, case, result, start.elapsed());
+                    let asked = play(test, world).await;
+                    done(number, case, Played::new(asked, start));
                 }
             })
             .await;
@@ -155,10 +177,10 @@ pub(crate) async fn run(
 }
 
 /// A live case in a task of its own: whatever goes wrong there is its own result.
-async fn play(test: LiveTest, world: Arc<World>) -> Result<(), Failure> {
+async fn play(test: LiveTest, world: Arc<World>) -> Result<Result<(), Failure>, Failure> {
     let task = tokio::spawn(tokio::time::timeout(LIVE_DEADLINE, test(world)));
     match task.await {
-        Ok(Ok(result)) => result,
+        Ok(Ok(result)) => Ok(result),
         Ok(Err(_)) => {
             Err(Failure::unexpected("an end", format!("none within {} s", LIVE_DEADLINE.as_secs())))
         }
@@ -166,40 +188,46 @@ async fn play(test: LiveTest, world: Arc<World>) -> Result<(), Failure> {
     }
 }
 
+/// Puts vectors to a shim, to a new one whenever the last one fails; not for ever.
 async fn ask_all(
     target: &Target,
     log: &Path,
     options: &Options,
     cases: Vec<(usize, Case, Arc<VectorCase>)>,
-    done: &(impl Fn(usize, Case, Result<(), Failure>, Duration) + Sync),
+    done: &(impl Fn(usize, Case, Played) + Sync),
 ) {
-    let mut shim = None;
+    let (mut shim, mut unanswered) = (None, 0);
     for (number, case, vector) in cases {
+        if unanswered >= UNANSWERED_MAX {
+            return;
+        }
         let start = Instant::now();
-        let result = async {
-            if shim.is_none() {
-                shim = Some(Shim::start(target, log, options.variant.as_ref()).await?);
-            }
-            match &mut shim {
-                Some(shim) => shim.ask(&vector).await,
-                None => Err(Failure::harness("no shim")),
-            }
-        };
-        let result = result.await;
-        if matches!(result, Err(Failure::Harness(_))) {
+        let asked = ask(&mut shim, target, log, options, &vector).await;
+        if asked.is_ok() {
+            unanswered = 0;
+        } else {
+            unanswered += 1;
             shim = None;
         }
-        done(number, case, result, start.elapsed());
+        done(number, case, Played::new(asked, start));
     }
 }
 
-fn judge(
+async fn ask(
+    shim: &mut Option<Shim>,
     target: &Target,
+    log: &Path,
     options: &Options,
-    case: Case,
-    result: Result<(), Failure>,
-    duration: Duration,
-) -> Outcome {
+    vector: &VectorCase,
+) -> Result<Result<(), Failure>, Failure> {
+    if let Some(shim) = shim {
+        return shim.ask(vector).await;
+    }
+    shim.insert(Shim::start(target, log, options).await?).ask(vector).await
+}
+
+fn judge(target: &Target, options: &Options, case: Case, played: Played) -> Outcome {
+    let Played { result, answered, duration } = played;
     let expected = target.expectations.iter().any(|expectation| applies(expectation, &case, &options.today));
     let verdict = match &result {
         Ok(()) if expected => Verdict::Xpass,
@@ -210,7 +238,7 @@ fn judge(
         Err(Failure::Unexpected { .. }) if level(&case) != Level::Must => Verdict::PassLax,
         Err(Failure::Unexpected { .. }) => Verdict::Fail,
     };
-    Outcome { case, verdict, failure: result.err(), duration }
+    Outcome { case, verdict, failure: result.err(), answered, duration }
 }
 
 /// Whether a failure of the case is expected still.

@@ -6,6 +6,7 @@
 //! - `{"op":"hello","protocol":1}` is answered with `{"name":..,"operations":[..]}`.
 //! - Any other operation is answered with `{"verdict":"accept", ..}` and the fields that the table names, with
 //!   `{"verdict":"reject","error":CODE}`, or, if the shim does not know the operation, with `{"unsupported":REASON}`.
+//! - A line that is no question can be answered with anything else, such as `{"error":TEXT}`; the suite sends none.
 //!
 //! | `op` | other fields | fields of an accepting answer |
 //! | --- | --- | --- |
@@ -36,7 +37,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     case::Failure,
-    process::{Process, Variant},
+    process::Process,
+    run::Options,
     target::Target,
     vector::{Expect, VectorCase},
 };
@@ -52,14 +54,11 @@ impl Shim {
     ///
     /// # Errors
     /// It cannot be started, or does not keep to the protocol.
-    pub(crate) async fn start(
-        target: &Target,
-        log: &Path,
-        variant: Option<&Variant>,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn start(target: &Target, log: &Path, options: &Options) -> Result<Self, Failure> {
         let program = target.shim.as_ref().ok_or_else(|| Failure::harness("the target has no shim"))?;
         let command = target.command(&program.command, &BTreeMap::new()).map_err(Failure::harness)?;
-        let mut process = Process::start(&command, log, variant)?;
+        let mut process =
+            Process::start(&command, log, options.variant.as_ref())?.with_patience(options.patience);
         process.send(&json!({"op": "hello", "protocol": 1})).await?;
         let hello = process.receive().await?;
         if hello.get("name").is_none() {
@@ -74,16 +73,16 @@ impl Shim {
         Ok(Self { process })
     }
 
-    /// Puts a vector to the shim.
+    /// Puts a vector to the shim; says whether the answer is the expected one.
     ///
     /// # Errors
-    /// The answer is not the expected one.
-    pub(crate) async fn ask(&mut self, case: &VectorCase) -> Result<(), Failure> {
+    /// There is no answer, and there will be none to the next question.
+    pub(crate) async fn ask(&mut self, case: &VectorCase) -> Result<Result<(), Failure>, Failure> {
         let mut question = case.input.clone();
         question.insert("op".to_owned(), case.operation.clone().into());
         self.process.send(&Value::Object(question)).await?;
         let answer = self.process.receive().await?;
-        compare(case, &answer)
+        Ok(compare(case, &answer))
     }
 }
 
@@ -170,4 +169,80 @@ fn step(actions: &[Value]) -> BTreeMap<String, Vec<String>> {
         }
     }
     views
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{case::Body, registry};
+
+    fn vectors() -> impl Iterator<Item = std::sync::Arc<VectorCase>> {
+        registry::all().unwrap().into_iter().filter_map(|case| match case.body {
+            Body::Vector(vector) => Some(vector),
+            Body::Live(_) => None,
+        })
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_never_right() {
+        for vector in vectors() {
+            for answer in [
+                json!({"verdict": "accept"}),
+                json!({"verdict": "reject"}),
+                json!({"verdict": "reject", "error": ""}),
+                json!({"error": "malformed"}),
+                json!({}),
+                json!(null),
+            ] {
+                assert!(compare(&vector, &answer).is_err(), "{}: {answer}", vector.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_expected_answer_is_right_and_may_say_more() {
+        for vector in vectors() {
+            let mut answer = match &vector.expect {
+                Expect::Accept { output } => {
+                    let mut answer = output.clone();
+                    answer.insert("verdict".to_owned(), "accept".into());
+                    answer
+                }
+                Expect::Reject { errors, .. } => {
+                    let mut answer = Map::new();
+                    answer.insert("verdict".to_owned(), "reject".into());
+                    answer.insert("error".to_owned(), errors[0].clone().into());
+                    answer
+                }
+            };
+            answer.insert("more".to_owned(), 1.into());
+            assert_eq!(compare(&vector, &answer.into()), Ok(()), "{}", vector.id);
+        }
+    }
+
+    #[track_caller]
+    fn same(one: Value, other: Value, expected: bool) {
+        assert_eq!(seen(&one) == seen(&other), expected, "{one} {other}");
+    }
+
+    #[test]
+    fn traces_are_compared_as_others_see_them() {
+        let send = |to: &[&str], message: &str| json!({"send": {"to": to, "message": message}});
+        let close = |peer: &str| json!({"disconnect": {"peer": peer}});
+        // Once for two, or once for each; whom first.
+        same(json!([[send(&["a", "b"], "00")]]), json!([[send(&["b"], "00"), send(&["a"], "00")]]), true);
+        same(
+            json!([[send(&["a"], "00"), send(&["a"], "01")]]),
+            json!([[send(&["a"], "01"), send(&["a"], "00")]]),
+            false,
+        );
+        // In which step counts.
+        same(json!([[close("a")], []]), json!([[], [close("a")]]), false);
+        same(json!([[close("a")], []]), json!([[close("a")]]), false);
+        // Timers and counters do not; nor does closing what is closed.
+        same(json!([[{"arm": {"timer": {"name": "join"}, "seconds": 25}}]]), json!([[]]), true);
+        same(json!([[close("a"), close("a")]]), json!([[close("a")]]), true);
+        same(json!([[close("a")]]), json!([[{"disconnect": {"peer": "a", "code": "fork"}}]]), false);
+        same(json!([[{"tell": {"notice": "ended"}}]]), json!([[]]), false);
+    }
 }

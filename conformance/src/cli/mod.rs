@@ -9,11 +9,15 @@ mod mutants;
 mod run;
 mod vectors;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::target::{Target, TargetError};
+use crate::{
+    process::{PATIENCE, Variant},
+    run::Options,
+    target::{Target, TargetError},
+};
 
 /// Everything was as expected.
 const AS_EXPECTED: u8 = 0;
@@ -67,9 +71,17 @@ struct TargetArguments {
     /// Live cases at a time.
     #[arg(long, value_name = "NUMBER", default_value_t = 12)]
     jobs: usize,
+    /// How long the shim may take for an answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
 }
 
 impl TargetArguments {
+    fn options(&self, variant: Option<Variant>, today: String) -> Options {
+        let patience = Duration::from_secs(self.patience);
+        Options { jobs: self.jobs.max(1), variant, today, patience }
+    }
+
     fn load(&self) -> Result<Target, Stopped> {
         Ok(Target::load(&self.target, &self.set)?)
     }

@@ -10,7 +10,7 @@ use crate::{
     case::Case,
     process::Variant,
     registry,
-    run::{Options, Outcome, Verdict, run},
+    run::{Outcome, Verdict, run},
     target::{Mutants, Target, Values},
 };
 
@@ -94,7 +94,7 @@ impl MutantsArguments {
         Ok(if survivors == 0 { AS_EXPECTED } else { FAILED })
     }
 
-    /// The cases that fail and name the broken requirement.
+    /// The cases that fail and name the broken requirement: by what the variant says, not because it is gone.
     async fn killers(
         &self,
         target: &Arc<Target>,
@@ -109,13 +109,13 @@ impl MutantsArguments {
             return Ok(Vec::new());
         }
         let variant = Variant { variable: mutants.variable.clone(), name: mutant.name.clone() };
-        let options = Options { jobs: self.target.jobs.max(1), variant: Some(variant), today: String::new() };
+        let options = self.target.options(Some(variant), String::new());
         let outcomes = run(target, run_these, &options, |_: &Outcome| {})
             .await
             .map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
-        let failed = outcomes
-            .into_iter()
-            .filter(|outcome| outcome.verdict == Verdict::Fail && names_it(&&outcome.case));
+        let failed = outcomes.into_iter().filter(|outcome| {
+            outcome.verdict == Verdict::Fail && outcome.answered && names_it(&&outcome.case)
+        });
         Ok(failed.map(|outcome| outcome.case.id).collect())
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use super::{AS_EXPECTED, FAILED, HARNESS, NOT_RUN, STALE, Stopped, TargetArguments, build, complain, print};
 use crate::{
     registry, report,
-    run::{Options, Outcome, Verdict, run, stale},
+    run::{Outcome, Verdict, run, stale},
 };
 
 /// Arguments of `run`.
@@ -53,7 +53,7 @@ impl RunArguments {
         }
         let (name, today) = (target.name.clone(), today());
         let file = self.target.target.display().to_string();
-        let options = Options { jobs: self.target.jobs.max(1), variant: None, today: today.clone() };
+        let options = self.target.options(None, today.clone());
         let start = Instant::now();
         let show = |outcome: &Outcome| {
             if !matches!(outcome.verdict, Verdict::Pass | Verdict::Xfail) {
@@ -72,9 +72,9 @@ impl RunArguments {
             .await
             .map_err(|failure| Stopped::Harness(format!("{failure:?}")))?;
         let duration = start.elapsed();
-        print(&report::summary(&name, &outcomes, duration));
+        print(&report::summary(&name, &outcomes, selected, duration));
         if let Some(path) = &self.json {
-            let text = format!("{:#}\n", report::json(&name, &outcomes, duration));
+            let text = format!("{:#}\n", report::json(&name, &outcomes, selected, duration));
             std::fs::write(path, text)
                 .map_err(|error| Stopped::Usage(format!("{}: {error}", path.display())))?;
         }

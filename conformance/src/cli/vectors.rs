@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{AS_EXPECTED, FAILED, Stopped, complain, print};
 use crate::vector;
 
 /// Arguments of `vectors`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[command(group(ArgGroup::new("what").required(true)))]
 pub(super) struct VectorsArguments {
     /// Make the files anew.
-    #[arg(long)]
+    #[arg(long, group = "what")]
     write: bool,
     /// Fail if the files are not what the generator makes.
-    #[arg(long)]
+    #[arg(long, group = "what")]
     check: bool,
     /// The folder of the files.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors"))]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The run as one JSON object.
-pub(crate) fn json(name: &str, outcomes: &[Outcome], duration: Duration) -> Value {
+pub(crate) fn json(name: &str, outcomes: &[Outcome], selected: usize, duration: Duration) -> Value {
     let levels: serde_json::Map<String, Value> = Level::ALL
         .into_iter()
         .map(|level| {
@@ -36,6 +36,7 @@ pub(crate) fn json(name: &str, outcomes: &[Outcome], duration: Duration) -> Valu
         "milliseconds": milliseconds(duration),
         "levels": levels,
         "verdicts": verdicts,
+        "not-run": selected.saturating_sub(outcomes.len()),
         "cases": outcomes.iter().map(case).collect::<Vec<_>>(),
     })
 }
@@ -45,7 +46,7 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn case(outcome: &Outcome) -> Value {
-    let Outcome { case, verdict, failure, duration } = outcome;
+    let Outcome { case, verdict, failure, answered: _, duration } = outcome;
     let failure = failure.as_ref().map(|failure| match failure {
         Failure::Unexpected { expected, got } => json!({"expected": expected, "got": got}),
         Failure::Unsupported(reason) => json!({"unsupported": reason}),

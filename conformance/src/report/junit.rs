@@ -35,7 +35,7 @@ pub(crate) fn junit(
 }
 
 fn case(outcome: &Outcome) -> TestCase {
-    let Outcome { case, verdict, failure, duration } = outcome;
+    let Outcome { case, verdict, failure, answered: _, duration } = outcome;
     let mut status = match verdict {
         Verdict::Pass | Verdict::PassLax => TestCaseStatus::success(),
         Verdict::Fail | Verdict::Xpass => TestCaseStatus::non_success(NonSuccessKind::Failure),

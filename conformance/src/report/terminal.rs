@@ -53,7 +53,7 @@ fn cut(text: &str) -> String {
 }
 
 /// The totals.
-pub(crate) fn summary(name: &str, outcomes: &[Outcome], duration: Duration) -> String {
+pub(crate) fn summary(name: &str, outcomes: &[Outcome], selected: usize, duration: Duration) -> String {
     let live = outcomes.iter().filter(|outcome| outcome.case.is_live()).count();
     let mut text = format!(
         "{name}: {} cases ({} vectors, {live} live) in {:.1} s\n",
@@ -77,6 +77,9 @@ pub(crate) fn summary(name: &str, outcomes: &[Outcome], duration: Duration) -> S
         if count > 0 {
             let _ = writeln!(text, "  {:<12} {count}", verdict.as_str());
         }
+    }
+    if outcomes.len() < selected {
+        let _ = writeln!(text, "  {:<12} {}", "NOT RUN", selected - outcomes.len());
     }
     text
 }

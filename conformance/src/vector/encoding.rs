@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
     messages::decode,
-    node::Node,
+    node::{Entries, Node},
     samples::{self, Direction, channel_name},
 };
 use crate::case::Role;
@@ -143,14 +143,14 @@ fn orders(cases: &mut Vec<VectorCase>) -> Made<()> {
         .ok_or_else(|| GeneratorError("no store".to_owned()))?;
     let tree = Node::read(&store.bytes).ok_or_else(|| GeneratorError("no tree".to_owned()))?;
     let twin = "messages/server-server-to-store";
-    let changed = |path: &[&str], change: &dyn Fn(&mut Vec<(Node, Node)>)| {
+    let changed = |path: &[&str], change: &dyn Fn(&mut Entries)| {
         let mut tree = tree.clone();
         if let Some(entries) = tree.at(path).and_then(Node::entries) {
             change(entries);
         }
         tree.encode()
     };
-    let double = |entries: &mut Vec<(Node, Node)>| {
+    let double = |entries: &mut Entries| {
         if let Some(first) = entries.first().cloned() {
             entries.insert(1, first);
         }

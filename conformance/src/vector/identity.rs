@@ -7,7 +7,7 @@ use antiphon_protocol::{
     signed::{hash_epoch, server_object_handle, session_id},
 };
 use antiphon_spec::{
-    identity::{KeyHash, ObjectHandle},
+    identity::{KeyHash, ObjectHandle, UserHandle},
     policy::{HandleSet, Preferences, Verdict},
     session::{Nonce, Origin},
 };
@@ -347,7 +347,7 @@ fn derived(cases: &mut Vec<VectorCase>) -> Made<()> {
 
 fn judged(cases: &mut Vec<VectorCase>) -> Made<()> {
     let asker = handle(1)?;
-    let other_home = antiphon_spec::identity::UserHandle { home: handle(2)?.home, ..asker.clone() };
+    let other_home = UserHandle { home: handle(2)?.home, id: asker.id };
     for default in [Verdict::Allow, Verdict::Deny] {
         for (slug, deny, allow) in [
             ("on-no-list", None, None),
@@ -357,7 +357,7 @@ fn judged(cases: &mut Vec<VectorCase>) -> Made<()> {
             ("of-other-home-on-deny-list", Some(&other_home), None),
             ("of-other-home-on-allow-list", None, Some(&other_home)),
         ] {
-            let set = |handle: Option<&antiphon_spec::identity::UserHandle>| {
+            let set = |handle: Option<&UserHandle>| {
                 HandleSet::try_from(handle.into_iter().cloned().collect::<Vec<_>>())
                     .map_err(GeneratorError::new)
             };

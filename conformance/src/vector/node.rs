@@ -2,6 +2,9 @@
 //!
 //! It is written by hand and knows no types, so that a fault of the messages' own encoder cannot hide in the vectors.
 
+/// The entries of a map, in the order in which they are written.
+pub(crate) type Entries = Vec<(Node, Node)>;
+
 /// One item, right or wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -101,7 +104,7 @@ impl Node {
     }
 
     /// The entries of a map, to be changed; none in anything else.
-    pub(crate) fn entries(&mut self) -> Option<&mut Vec<(Self, Self)>> {
+    pub(crate) fn entries(&mut self) -> Option<&mut Entries> {
         if let Self::Map(entries) = self { Some(entries) } else { None }
     }
 
@@ -116,12 +119,6 @@ impl Node {
                 .map(|(_, value)| value)?;
         }
         Some(node)
-    }
-
-    /// The tree with the item at a path replaced.
-    pub(crate) fn with(mut self, path: &[&str], value: Self) -> Option<Self> {
-        *self.at(path)? = value;
-        Some(self)
     }
 }
 

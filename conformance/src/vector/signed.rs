@@ -13,7 +13,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 
 use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
-    node::Node,
+    node::{Entries, Node},
     samples::{handle, member},
 };
 use crate::case::Role;
@@ -352,7 +352,7 @@ fn signatures(kind: &mut Kind<'_>, good: &Parts, object: &Object) -> Made<()> {
         "signature-malleated",
         "SIGN-013",
         "the order of the group added to the signature's second half",
-        &with(&add_order),
+        &with(&|signature| add_order(signature)),
     );
     let mut changed = object.clone();
     if let Node::Bytes(payload) = &mut changed.payload {
@@ -368,7 +368,7 @@ fn signatures(kind: &mut Kind<'_>, good: &Parts, object: &Object) -> Made<()> {
 }
 
 /// Adds the order of Ed25519's group, 2^252 + 27742317777372353535851937790883648493, little-endian.
-fn add_order(signature: &mut Vec<u8>) {
+fn add_order(signature: &mut [u8]) {
     const ORDER: [u8; 32] = [
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
@@ -384,7 +384,7 @@ fn add_order(signature: &mut Vec<u8>) {
 
 fn payloads(kind: &mut Kind<'_>, good: &Parts) -> Made<()> {
     let claims = Node::read(&good.payload).ok_or_else(|| GeneratorError("claims".to_owned()))?;
-    let changed = |change: &dyn Fn(&mut Vec<(Node, Node)>)| {
+    let changed = |change: &dyn Fn(&mut Entries)| {
         let mut claims = claims.clone();
         if let Some(entries) = claims.entries() {
             change(entries);
