@@ -121,6 +121,35 @@ impl Process {
         let _ = self.child.kill().await;
     }
 
+    /// Asks the process to end, as an operator would.
+    ///
+    /// # Errors
+    /// It has ended already, or cannot be asked.
+    pub(crate) async fn terminate(&self) -> Result<(), Failure> {
+        let id = self
+            .child
+            .id()
+            .ok_or_else(|| Failure::unexpected("a process that runs", "one that has ended"))?;
+        let asked =
+            Command::new("kill").args(["-TERM", &id.to_string()]).status().await.map_err(Failure::harness)?;
+        if asked.success() { Ok(()) } else { Err(Failure::harness(format!("kill: {asked}"))) }
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// It does not end in time, or says that it failed.
+    pub(crate) async fn exited(&mut self) -> Result<(), Failure> {
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => {
+                Err(Failure::unexpected("a process that ends well", format!("{status}; {}", self.log())))
+            }
+            Ok(Err(error)) => Err(Failure::harness(error)),
+            Err(_) => Err(Failure::unexpected("a process that ends when it is asked to", self.log())),
+        }
+    }
+
     /// The end of the standard error, for reports.
     pub(crate) fn log(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();

@@ -1,11 +1,14 @@
 //! Live cases: conversations over real TLS, in which the suite plays everybody but the implementation under test.
 
 mod client;
+mod server;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use tokio::sync::OnceCell;
 
 use crate::{
     case::{Failure, LiveTest, Role},
@@ -32,7 +35,7 @@ pub(crate) struct LiveCase {
 
 /// Every live case.
 pub(crate) fn all() -> impl Iterator<Item = LiveCase> {
-    client::cases()
+    client::cases().chain(server::cases())
 }
 
 /// What the live cases of one run share.
@@ -41,6 +44,7 @@ pub(crate) struct World {
     target: Arc<Target>,
     variant: Option<Variant>,
     folder: PathBuf,
+    server_stage: OnceCell<server::SharedStage>,
 }
 
 impl World {
@@ -54,7 +58,7 @@ impl World {
         folder: PathBuf,
     ) -> Result<Arc<Self>, Failure> {
         std::fs::create_dir_all(&folder).map_err(Failure::harness)?;
-        Ok(Arc::new(Self { target, variant, folder }))
+        Ok(Arc::new(Self { target, variant, folder, server_stage: OnceCell::new() }))
     }
 
     /// The implementation under test.
@@ -70,5 +74,10 @@ impl World {
     /// Where the files of this run are; it is removed at the end.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The server that most cases with a server under test share.
+    pub(crate) fn server_stage(&self) -> &OnceCell<server::SharedStage> {
+        &self.server_stage
     }
 }

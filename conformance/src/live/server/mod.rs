@@ -1,0 +1,39 @@
+//! Cases of a server's behaviour: the suite plays its users, the other servers and the directory node.
+
+mod home;
+mod issued;
+mod limits;
+mod location;
+mod login;
+mod logout;
+mod lookup;
+mod preferences;
+mod registration;
+mod replacement;
+mod resolve;
+mod restart;
+mod stage;
+
+pub(super) use self::stage::SharedStage;
+use super::LiveCase;
+
+/// The cases of this folder, chapter by chapter.
+pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
+    [
+        registration::CASES,
+        issued::CASES,
+        login::CASES,
+        home::CASES,
+        replacement::CASES,
+        logout::CASES,
+        preferences::CASES,
+        lookup::CASES,
+        resolve::CASES,
+        location::CASES,
+        limits::CASES,
+        restart::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

@@ -1,0 +1,110 @@
+//! The root of a run, and the certificates of everybody whom the suite plays or starts.
+
+use std::{sync::Arc, time::Duration};
+
+use antiphon_protocol::{
+    certificate::{Authority, Serial, Trust, UserIssuer, Validity},
+    connection::{Acceptor, Dialler},
+    key::{KeyAlgorithm, KeyPair},
+    tls::{Clock, Credentials, Port, SystemClock, now},
+};
+use antiphon_spec::{
+    identity::{Identity, ServerName, UserHandle},
+    limits::USER_CERTIFICATE_LIFETIME,
+};
+use rustls::pki_types::CertificateDer;
+
+use crate::case::Failure;
+
+/// How long the certificates of a run are good.
+const LIFETIME: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
+/// Issues, and makes ends that trust what was issued.
+pub(super) struct Pki {
+    authority: Authority,
+    trust: Arc<Trust>,
+    clock: Clock,
+}
+
+impl Pki {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let clock: Clock = Arc::new(SystemClock);
+        let authority = Authority::create(key()?, validity(&clock), serial()?).map_err(Failure::harness)?;
+        let trust = Arc::new(authority.trust().map_err(Failure::harness)?);
+        Ok(Self { authority, trust, clock })
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(super) fn root(&self) -> &CertificateDer<'static> {
+        self.authority.certificate()
+    }
+
+    /// A server's TLS leaf, and its key.
+    pub(super) fn server(&self, name: &ServerName) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
+        let key = key()?;
+        let issued = self.authority.issue_server(name, key.public_key(), validity(&self.clock), serial()?);
+        Ok((issued.map_err(Failure::harness)?, key))
+    }
+
+    /// A server's authority for its users, and its key.
+    pub(super) fn user_ca(&self, home: &ServerName) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
+        let key = key()?;
+        let issued =
+            self.authority.issue_user_authority(home, key.public_key(), validity(&self.clock), serial()?);
+        Ok((issued.map_err(Failure::harness)?, key))
+    }
+
+    /// What a user of an authority proves who it is with.
+    pub(super) fn user(
+        &self,
+        ca: &UserIssuer,
+        handle: &UserHandle,
+        key: &KeyPair,
+    ) -> Result<Credentials, Failure> {
+        let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
+        let chain = ca.issue(handle, key.public_key(), validity, serial()?).map_err(Failure::harness)?;
+        Credentials::new(chain, key).map_err(Failure::harness)
+    }
+
+    /// What a server or a directory node proves who it is with.
+    pub(super) fn credentials(&self, whom: &Identity) -> Result<Credentials, Failure> {
+        let (certificate, key) = match whom {
+            Identity::Server(name) => self.server(name)?,
+            Identity::DirectoryNode(name) => {
+                let key = key()?;
+                let validity = validity(&self.clock);
+                let issued = self.authority.issue_directory_node(name, key.public_key(), validity, serial()?);
+                (issued.map_err(Failure::harness)?, key)
+            }
+            Identity::User(user) => return Err(Failure::harness(format!("{user} is no server"))),
+        };
+        Credentials::new(vec![certificate], &key).map_err(Failure::harness)
+    }
+
+    pub(super) fn acceptor(&self, port: Port, credentials: Credentials) -> Acceptor {
+        Acceptor::new(port, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock))
+    }
+
+    pub(super) fn dialler(&self, credentials: Option<Credentials>) -> Dialler {
+        Dialler::new(credentials, Arc::clone(&self.trust), Arc::clone(&self.clock))
+    }
+}
+
+pub(super) fn key() -> Result<KeyPair, Failure> {
+    KeyPair::generate(KeyAlgorithm::Ed25519).map_err(Failure::harness)
+}
+
+fn serial() -> Result<Serial, Failure> {
+    Serial::random().map_err(Failure::harness)
+}
+
+fn validity(clock: &Clock) -> Validity {
+    Validity::starting(now(clock), LIFETIME)
+}

@@ -1,0 +1,249 @@
+//! The servers that the suite plays: the home server of a visitor, the local server of somebody else's client, a
+//! server that asks.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use antiphon_protocol::{
+    certificate::UserIssuer, connection::Dialler, signed::server_object_handle, tls::Port,
+};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    identity::{ContactAddress, Identity, ObjectHandle, ServerName, UserHandle},
+    message::{
+        common::{Refused, RequestId},
+        location::ContactRecord,
+        server_server::{
+            CheckIn, CheckOut, CheckedIn, CheckedOut, FromPeerServer, LoginEpoch, Profile, ProfileVersion,
+            Replace, ReplaceDone, Resolve, Resolved, Store, Stored, ToPeerServer,
+        },
+    },
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    ANY_PORT, Done, Stage,
+    asked::{Asked, Listening, Watched},
+    handle_bytes,
+    link::{Link, PeerLink},
+    node::Node,
+    pki::Pki,
+};
+use crate::{case::Failure, process::PATIENCE};
+
+/// A server that the suite plays.
+pub(in crate::live::server) struct Played {
+    name: ServerName,
+    pub(super) ca: UserIssuer,
+    dialler: Dialler,
+    address: ContactAddress,
+    listening: Mutex<Option<Listening>>,
+    waiting: mpsc::UnboundedReceiver<Asked<ToPeerServer>>,
+    count: Arc<AtomicUsize>,
+}
+
+/// A request of a certain kind that waits for a case to answer it.
+pub(in crate::live::server) struct AskedFor<B> {
+    body: B,
+    asked: Asked<ToPeerServer>,
+}
+
+macro_rules! expected {
+    ($($(#[doc = $doc:literal])* $method:ident: $kind:ident,)*) => {
+        impl Played {
+            $($(#[doc = $doc])*
+            pub(in crate::live::server) async fn $method(&mut self) -> Result<AskedFor<$kind>, Failure> {
+                let asked = self.next().await?;
+                let body = super::want!(
+                    asked.request().clone(), ToPeerServer::$kind(body) => body; stringify!($method).replace('_', "-")
+                )?;
+                Ok(AskedFor { body, asked })
+            })*
+        }
+    };
+}
+
+expected! {
+    /// The next request, which is a check-out.
+    check_out: CheckOut,
+    /// The next request, which is a check-in.
+    check_in: CheckIn,
+    /// The next request, which is a store.
+    store: Store,
+    /// The next request, which is a replace.
+    replace: Replace,
+    /// The next request, which is a resolve.
+    resolve: Resolve,
+}
+
+impl Played {
+    pub(super) async fn start(pki: &Pki, name: ServerName, node: &Node) -> Result<Self, Failure> {
+        let credentials = pki.credentials(&Identity::Server(name.clone()))?;
+        let (certificate, key) = pki.user_ca(&name)?;
+        let ca = UserIssuer::load(certificate, key).map_err(Failure::harness)?;
+        let (sender, waiting) = mpsc::unbounded_channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let asked = move |asked: Asked<ToPeerServer>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = sender.send(asked);
+        };
+        let acceptor = pki.acceptor(Port::Authenticated, credentials.clone());
+        let listening = Listening::start(ANY_PORT, acceptor, Arc::new(asked)).await?;
+        let (dialler, address) = (pki.dialler(Some(credentials)), listening.address());
+        let played =
+            Self { name, ca, dialler, address, listening: Mutex::new(Some(listening)), waiting, count };
+        node.put(played.object_handle(), played.record(1));
+        Ok(played)
+    }
+
+    pub(in crate::live::server) fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    pub(in crate::live::server) fn address(&self) -> ContactAddress {
+        self.address
+    }
+
+    pub(in crate::live::server) fn object_handle(&self) -> ObjectHandle {
+        server_object_handle(&self.name)
+    }
+
+    /// A contact record of this server.
+    pub(in crate::live::server) fn record(&self, epoch: u64) -> ContactRecord {
+        ContactRecord { epoch: LoginEpoch(epoch), server: self.name.clone(), address: self.address }
+    }
+
+    /// A user whose home this server is, whom nobody has heard of yet.
+    pub(in crate::live::server) fn user(&self) -> Result<UserHandle, Failure> {
+        Ok(UserHandle { id: ObjectHandle(handle_bytes()?), home: self.name.clone() })
+    }
+
+    /// Takes the server's record out of the location service.
+    pub(in crate::live::server) fn hide(&self, stage: &Stage) {
+        stage.node().remove(self.object_handle(), &self.name);
+    }
+
+    /// Puts the record back.
+    pub(in crate::live::server) fn show(&self, stage: &Stage) {
+        stage.node().put(self.object_handle(), self.record(2));
+    }
+
+    /// Cuts every connection and listens no more.
+    pub(in crate::live::server) async fn stop(&self) -> Done {
+        drop(self.listening.lock().unwrap_or_else(PoisonError::into_inner).take());
+        super::closed(self.address.0).await
+    }
+
+    /// How many requests have come.
+    pub(in crate::live::server) fn asked(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Connects to the server under test.
+    pub(in crate::live::server) async fn dial(&self, stage: &Stage) -> Result<PeerLink, Failure> {
+        Link::dial(&self.dialler, stage.address(), &Identity::Server(stage.name().clone())).await
+    }
+
+    async fn next(&mut self) -> Result<Asked<ToPeerServer>, Failure> {
+        match timeout(PATIENCE, self.waiting.recv()).await {
+            Ok(Some(asked)) => Ok(asked),
+            Ok(None) | Err(_) => Err(Failure::unexpected(format!("a request to {}", self.name), "none")),
+        }
+    }
+
+    /// Answers the next check-out; a check-in that comes before it is answered, too.
+    pub(in crate::live::server) async fn log_in(&mut self, epoch: u64, profile: Profile) -> Done {
+        loop {
+            let asked = self.next().await?;
+            match asked.request().clone() {
+                ToPeerServer::CheckIn(body) => AskedFor { body, asked }.checked_in(),
+                ToPeerServer::CheckOut(body) => {
+                    AskedFor { body, asked }.checked_out(epoch, profile);
+                    return Ok(());
+                }
+                other @ (ToPeerServer::Store(_)
+                | ToPeerServer::Replace(_)
+                | ToPeerServer::Resolve(_)
+                | ToPeerServer::Ping(_)
+                | ToPeerServer::Pong(_)
+                | ToPeerServer::Goodbye(_)
+                | ToPeerServer::Error(_)) => {
+                    return Err(Failure::unexpected("check-out", format!("{other:?}")));
+                }
+            }
+        }
+    }
+}
+
+impl<B> AskedFor<B> {
+    pub(in crate::live::server) fn body(&self) -> &B {
+        &self.body
+    }
+
+    pub(in crate::live::server) fn refuse(self, code: ErrorCode) {
+        self.asked.say(FromPeerServer::Refused(Refused { id: self.asked.id(), code }));
+    }
+
+    /// Ends the connection without a word.
+    pub(in crate::live::server) fn cut(self) {
+        self.asked.cut();
+    }
+
+    /// Waits until the connection has ended.
+    pub(in crate::live::server) async fn ended(self) -> Done {
+        self.asked.ended().await
+    }
+}
+
+impl AskedFor<CheckOut> {
+    pub(in crate::live::server) fn checked_out(self, epoch: u64, profile: Profile) {
+        let epoch = LoginEpoch(epoch);
+        self.asked.say(FromPeerServer::CheckedOut(CheckedOut { id: self.body.id, epoch, profile }));
+    }
+}
+
+impl AskedFor<CheckIn> {
+    pub(in crate::live::server) fn checked_in(self) {
+        self.asked.say(FromPeerServer::CheckedIn(CheckedIn { id: self.body.id }));
+    }
+}
+
+impl AskedFor<Store> {
+    pub(in crate::live::server) fn stored(self, version: u64) {
+        let version = ProfileVersion(version);
+        self.asked.say(FromPeerServer::Stored(Stored { id: self.body.id, version }));
+    }
+}
+
+impl AskedFor<Replace> {
+    pub(in crate::live::server) fn done(self) {
+        self.asked.say(FromPeerServer::ReplaceDone(ReplaceDone { id: self.body.id }));
+    }
+}
+
+impl AskedFor<Resolve> {
+    pub(in crate::live::server) fn resolved(self, address: ContactAddress) {
+        self.asked.say(FromPeerServer::Resolved(Resolved { id: self.body.id, address }));
+    }
+
+    pub(in crate::live::server) fn resolved_and_goodbye(self, address: ContactAddress) {
+        self.asked.say(FromPeerServer::Resolved(Resolved { id: self.body.id, address }));
+        self.asked.say_goodbye();
+    }
+
+    /// Answers a request that nobody made.
+    pub(in crate::live::server) fn answer_to_nothing(self) -> Watched {
+        let id = RequestId(self.body.id.0 ^ 1 << 60);
+        self.asked.say(FromPeerServer::Refused(Refused { id, code: ErrorCode::Unavailable }));
+        self.asked.watch()
+    }
+
+    /// Answers with what answers another kind of request.
+    pub(in crate::live::server) fn answer_of_another_kind(self) -> Watched {
+        self.asked.say(FromPeerServer::CheckedIn(CheckedIn { id: self.body.id }));
+        self.asked.watch()
+    }
+}
