@@ -43,9 +43,12 @@ pub enum Violation {
     /// A greeting that is not the first message, or anything after a goodbye.
     #[error("a message that may not come now")]
     Unexpected,
-    /// The first message is no greeting, or one of another version.
-    #[error("no greeting of version {PROTOCOL_VERSION} came first")]
+    /// The first message is no greeting.
+    #[error("no greeting came first")]
     Greeting,
+    /// The greeting is of another version.
+    #[error("the greeting is of version {0} instead of {PROTOCOL_VERSION}")]
+    Version(u64),
 }
 
 impl Violation {
@@ -56,6 +59,9 @@ impl Violation {
             Self::Frame(error) => error.code().unwrap_or(ErrorCode::Internal),
             Self::Message(error) => error.code(),
             Self::Unexpected | Self::Greeting => ErrorCode::UnexpectedMessage,
+            //= spec/text/wire.md#greeting
+            //# WIRE-040: A dialler MUST close with `malformed` when the greeting has another version than 1.
+            Self::Version(_) => ErrorCode::Malformed,
         }
     }
 }
@@ -111,6 +117,7 @@ impl<R: AsyncRead + Unpin, In: ChannelMessage> Reader<R, In> {
         match message.link() {
             Some(LinkMessage::Greeting(PROTOCOL_VERSION)) => Ok(()),
             Some(LinkMessage::Error(code)) => Err(Ended::Error(code)),
+            Some(LinkMessage::Greeting(version)) => Err(Violation::Version(version).into()),
             Some(_) | None => Err(Violation::Greeting.into()),
         }
     }
@@ -139,4 +146,35 @@ impl<R: AsyncRead + Unpin, In: ChannelMessage> Reader<R, In> {
 
 fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended without a goodbye")
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_spec::message::{
+        client_server::FromServer,
+        common::{Greeting, Pong},
+    };
+
+    use super::*;
+
+    async fn code(first: &FromServer) -> Option<ErrorCode> {
+        let item = cbor::encode(first).unwrap();
+        let stream = [&u32::try_from(item.len()).unwrap().to_be_bytes()[..], &item].concat();
+        match Reader::<_, FromServer>::new(stream.as_slice()).receive_greeting().await {
+            Ok(()) => None,
+            Err(Ended::Violation(violation)) => Some(violation.code()),
+            Err(ended) => panic!("{ended}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_message_is_a_greeting_of_the_one_version() {
+        assert_eq!(code(&FromServer::Greeting(Greeting { version: 1 })).await, None);
+        for version in [0, 2, u64::MAX] {
+            let greeting = FromServer::Greeting(Greeting { version });
+            assert_eq!(code(&greeting).await, Some(ErrorCode::Malformed));
+        }
+        let pong = FromServer::Pong(Pong { number: 1 });
+        assert_eq!(code(&pong).await, Some(ErrorCode::UnexpectedMessage));
+    }
 }
