@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     start_log(arguments.log_format, arguments.command.log_default());
     let result = select_mutant().and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let result = runtime.block_on(async {
             match arguments.command {
                 Command::Authority(arguments) => arguments.run(),
                 Command::DirectoryNode(arguments) => arguments.run().await,
@@ -90,7 +90,10 @@ pub fn main() -> ExitCode {
                 Command::Shim(arguments) => arguments.run(),
                 Command::Mutants(arguments) => arguments.run(),
             }
-        })
+        });
+        // Whoever is asked to end at once does not wait for an output that nobody reads, or for a name server.
+        runtime.shutdown_background();
+        result
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
