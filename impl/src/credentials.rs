@@ -57,7 +57,7 @@ impl CredentialError {
             Self::Write { .. } => "name a folder in which this user may make files",
             Self::Contents { .. } => {
                 "name the PEM file that `antiphon authority` wrote for this role and this name: a certificate with the \
-                 key of the same name, and the root that issued it"
+                 key of the same name, and the root that issued it; one that is too old has to be issued anew"
             }
         }
     }
