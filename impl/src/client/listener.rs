@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_protocol::{
-    connection::{Acceptor, Ended},
+    connection::{Accepted, Acceptor, Ended},
     message::ChannelMessage as _,
 };
 use antiphon_spec::{
@@ -21,21 +21,30 @@ use tokio::{
 use super::{
     engine::{Incoming, Input},
     link::{LinkConnection, for_session, refuse},
-    settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX},
+    settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX, HANDSHAKES_MAX},
 };
+use crate::net::Handshakes;
 
-/// Takes links until it is dropped. No more than [`HALF_OPEN_MAX`] are under way at a time; the others wait with
-/// the operating system.
+/// Takes links until it is dropped. Strangers have a place for their handshake alone, and lose it to newer ones; users
+/// who have proved who they are have one of [`HALF_OPEN_MAX`] until their first message, or are refused.
 pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: mpsc::Sender<Input>) {
     let half_open = Arc::new(Semaphore::new(HALF_OPEN_MAX));
+    let mut handshakes = Handshakes::new(HANDSHAKES_MAX);
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&half_open).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tasks.spawn(take(stream, acceptor.clone(), inputs.clone(), permit));
+        let accepted = tokio::select! {
+            biased;
+            known = handshakes.next() => {
+                if let Some((accepted, permit)) = known {
+                    tasks.spawn(take(accepted, inputs.clone(), permit));
+                }
+                continue;
             }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open))),
             Err(error) => {
                 // Out of file descriptors, or the dialler is gone already: neither is a reason to stop listening.
                 tracing::warn!(%error, "a link could not be accepted");
@@ -45,17 +54,31 @@ pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: 
     }
 }
 
-async fn take(
+/// Finds out who opens a link, and gives it a place.
+async fn shake(
     stream: TcpStream,
     acceptor: Acceptor,
-    inputs: mpsc::Sender<Input>,
-    permit: OwnedSemaphorePermit,
-) {
+    half_open: Arc<Semaphore>,
+) -> Option<(Accepted<TcpStream>, OwnedSemaphorePermit)> {
     let _ = stream.set_nodelay(true);
     let accepted = match acceptor.accept(stream).await {
         Ok(accepted) => accepted,
-        Err(error) => return tracing::debug!(%error, "a link was not taken"),
+        Err(error) => {
+            tracing::debug!(%error, "a link was not taken");
+            return None;
+        }
     };
+    match half_open.try_acquire_owned() {
+        Ok(permit) => Some((accepted, permit)),
+        Err(_) => {
+            tracing::debug!("too many links wait for their first message");
+            let _ = accepted.refuse::<ClientMessage>(ErrorCode::LimitReached).await;
+            None
+        }
+    }
+}
+
+async fn take(accepted: Accepted<TcpStream>, inputs: mpsc::Sender<Input>, permit: OwnedSemaphorePermit) {
     let Some(peer) = accepted.peer().cloned() else { return };
     let mut connection = match accepted.greet::<ClientMessage>().await {
         Ok(connection) => connection,

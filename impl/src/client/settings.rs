@@ -15,6 +15,9 @@ pub(super) const INVITATIONS_PER_INVITER_MAX: usize = 32;
 /// Most links that sessions hold. A full session takes 31; file descriptors are what this bounds.
 pub(super) const LINKS_MAX: usize = 512;
 
+/// Most handshakes under way with those who open links; one more ends the oldest.
+pub(super) const HANDSHAKES_MAX: usize = 64;
+
 /// Most links that nobody has claimed: before the first message, and while they close.
 pub(super) const HALF_OPEN_MAX: usize = 64;
 

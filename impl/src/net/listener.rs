@@ -20,10 +20,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
+use super::Handshakes;
 use crate::config::Limits;
 
 /// How long to wait when the system has no more sockets to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most handshakes under way at one port; one more ends the oldest. Connections that say nothing cannot use up what a
+/// process may open, which often is 1024 files.
+const HANDSHAKES_MAX: usize = 256;
+
+/// The part of a port's connections that may be handshakes: one in so many.
+const HANDSHAKES_SHARE: usize = 4;
 
 /// What all connections of a process share: its limits, its tasks, and the word that it goes down.
 #[derive(Clone, Debug)]
@@ -78,6 +86,9 @@ impl Listener {
     {
         let connections = Arc::new(Semaphore::new(serving.limits.connections));
         let peers = Arc::new(Peers::default());
+        // Where the operator allows few connections, strangers do not get all of them.
+        let handshakes_max = (serving.limits.connections / HANDSHAKES_SHARE).clamp(1, HANDSHAKES_MAX);
+        let mut handshakes: Handshakes<Option<(Accepted<TcpStream>, _)>> = Handshakes::new(handshakes_max);
         loop {
             let next = async {
                 let permit = Arc::clone(&connections).acquire_owned().await.ok();
@@ -86,40 +97,44 @@ impl Listener {
             let (permit, accepted) = tokio::select! {
                 biased;
                 () = serving.shutdown.cancelled() => return,
+                known = handshakes.next() => {
+                    if let Some((accepted, permit)) = known {
+                        let counted = accepted.peer().map(|peer| peers.count(peer));
+                        let is_full =
+                            counted.as_ref().is_some_and(|counted| counted.number > serving.limits.connections_per_peer);
+                        let handled = handle(accepted, is_full);
+                        serving.tracker.spawn(async move {
+                            handled.await;
+                            drop((counted, permit));
+                        });
+                    }
+                    continue;
+                }
                 next = next => next,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            match accepted {
+                Ok((stream, _)) => {
+                    let acceptor = self.acceptor.clone();
+                    handshakes.begin(async move { Some((shake(stream, &acceptor).await?, permit)) });
+                }
                 Err(error) => {
                     warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                    continue;
                 }
-            };
-            let (acceptor, handle) = (self.acceptor.clone(), handle.clone());
-            let (shutdown, peers) = (serving.shutdown.clone(), Arc::clone(&peers));
-            let peer_max = serving.limits.connections_per_peer;
-            serving.tracker.spawn(async move {
-                // Without it small answers wait for the peer's acknowledgement of the ones before.
-                let _ = stream.set_nodelay(true);
-                let handshake = tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => return,
-                    handshake = acceptor.accept(stream) => handshake,
-                };
-                match handshake {
-                    Ok(accepted) => {
-                        let counted = accepted.peer().map(|peer| peers.count(peer));
-                        let is_full = counted.as_ref().is_some_and(|counted| counted.number > peer_max);
-                        handle(accepted, is_full).await;
-                    }
-                    Err(AcceptError::CertificateRefused(refused)) => debug!(%refused, "a peer was refused"),
-                    Err(error) => debug!(error = super::chain(&error), "a handshake failed"),
-                }
-                drop(permit);
-            });
+            }
         }
     }
+}
+
+async fn shake(stream: TcpStream, acceptor: &Acceptor) -> Option<Accepted<TcpStream>> {
+    // Without it small answers wait for the peer's acknowledgement of the ones before.
+    let _ = stream.set_nodelay(true);
+    match acceptor.accept(stream).await {
+        Ok(accepted) => return Some(accepted),
+        Err(AcceptError::CertificateRefused(refused)) => debug!(%refused, "a peer was refused"),
+        Err(error) => debug!(error = super::chain(&error), "a handshake failed"),
+    }
+    None
 }
 
 /// How many connections each peer has.

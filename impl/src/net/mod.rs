@@ -4,6 +4,7 @@
 //! keeps for a slow peer, how requests find their answers, and how everything ends.
 
 mod backoff;
+mod handshakes;
 mod link;
 mod listener;
 mod outbox;
@@ -14,6 +15,7 @@ mod respond;
 mod tests;
 
 pub use backoff::Backoff;
+pub(crate) use handshakes::Handshakes;
 pub use link::{Link, LinkEnd};
 pub use listener::{Listener, Serving};
 pub use outbox::Outbox;
