@@ -1,0 +1,112 @@
+//! Accounts, logins and preferences, at home and away.
+
+use antiphon_tests::Town;
+use serde_json::{Value, json};
+
+use crate::PROGRAM;
+
+fn deny(handle: &str) -> Value {
+    json!({"command": "set-preferences", "allow": [], "deny": [handle], "default": "allow"})
+}
+
+#[tokio::test]
+async fn preferences_set_away_hold_at_home() {
+    let town = Town::found(PROGRAM).await;
+    let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
+    let mut alice = town.citizen("alice", &home1, &home1).await;
+    let mut bob = town.citizen("bob", &home1, &home1).await;
+    let mut dave = town.citizen("dave", &home2, &home2).await;
+    let set = alice.done(deny(bob.handle()), "preferences-set").await;
+    assert_eq!(set["version"], 1);
+    alice.done(json!({"command": "logout"}), "logged-out").await;
+    let address_at_home = alice.address().to_owned();
+    alice.quits().await;
+
+    // Away, the preferences that were set at home hold, and are changed.
+    let mut alice = town.client("alice", &home1, &home2).await;
+    let logged_in = alice.logs_in().await;
+    assert_eq!(logged_in["epoch"], 2);
+    assert_eq!(logged_in["preferences"], json!({"allow": [], "deny": [bob.handle()], "default": "allow"}));
+    let lookup = json!({"command": "lookup", "handle": alice.handle()});
+    assert_eq!(bob.refused(lookup.clone()).await["code"], "unavailable");
+    let found = dave.done(lookup.clone(), "address").await;
+    assert_eq!(found["address"], alice.address());
+    assert_ne!(found["address"], address_at_home);
+    let set = alice.done(deny(dave.handle()), "preferences-set").await;
+    assert_eq!(set["version"], 2);
+    assert_eq!(dave.refused(lookup.clone()).await["code"], "unavailable");
+    assert_eq!(bob.done(lookup.clone(), "address").await["address"], alice.address());
+    alice.done(json!({"command": "logout"}), "logged-out").await;
+    for asker in [&mut bob, &mut dave] {
+        assert_eq!(asker.refused(lookup.clone()).await["code"], "unavailable");
+    }
+    alice.quits().await;
+
+    let mut alice = town.client("alice", &home1, &home1).await;
+    let logged_in = alice.logs_in().await;
+    assert_eq!((&logged_in["epoch"], &logged_in["version"]), (&json!(3), &json!(2)));
+    assert_eq!(logged_in["preferences"]["deny"], json!([dave.handle()]));
+    assert_eq!(dave.refused(lookup.clone()).await["code"], "unavailable");
+    assert_eq!(bob.done(lookup, "address").await["address"], alice.address());
+
+    // An allow list with everybody else denied.
+    let allow =
+        json!({"command": "set-preferences", "allow": [dave.handle()], "deny": [], "default": "deny"});
+    alice.done(allow, "preferences-set").await;
+    let lookup = json!({"command": "lookup", "handle": alice.handle()});
+    assert_eq!(bob.refused(lookup.clone()).await["code"], "unavailable");
+    dave.done(lookup, "address").await;
+}
+
+#[tokio::test]
+async fn a_newer_login_takes_the_place_of_an_older_one() {
+    let town = Town::found(PROGRAM).await;
+    let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
+    let mut bob = town.citizen("bob", &home2, &home2).await;
+    let mut first = town.citizen("alice", &home1, &home1).await;
+    let session = first.creates().await;
+    first.brings_in(&session, &mut bob, &mut []).await;
+
+    // The same identity folder, elsewhere: at another server, then at the home server again.
+    let mut second = town.client("alice", &home1, &home2).await;
+    assert_eq!(second.logs_in().await["epoch"], 2);
+    first.sees(json!({"event": "replaced", "epoch": 1})).await;
+    let lookup = json!({"command": "lookup", "handle": first.handle()});
+    assert_eq!(bob.done(lookup.clone(), "address").await["address"], second.address());
+    let refused = first.refused(json!({"command": "lookup", "handle": bob.handle()})).await;
+    assert_eq!(refused["code"], "not-logged-in");
+    let mut third = town.client("alice", &home1, &home1).await;
+    assert_eq!(third.logs_in().await["epoch"], 3);
+    second.sees(json!({"event": "replaced", "epoch": 2})).await;
+    assert_eq!(bob.done(lookup.clone(), "address").await["address"], third.address());
+
+    // The session of the first goes on, and it may log in again when its user asks for it.
+    first.says(&session, "I have moved").await;
+    bob.hears(1).await;
+    assert_eq!(first.logs_in().await["epoch"], 4);
+    third.sees(json!({"event": "replaced", "epoch": 3})).await;
+    assert_eq!(bob.done(lookup, "address").await["address"], first.address());
+}
+
+#[tokio::test]
+async fn a_key_has_one_account() {
+    let town = Town::found(PROGRAM).await;
+    let home = town.server("home.example").await;
+    let mut alice = town.client("alice", &home, &home).await;
+    assert_eq!(alice.handle(), "");
+    assert_eq!(alice.refused(json!({"command": "login"})).await["code"], "not-registered");
+    assert_eq!(alice.refused(json!({"command": "create"})).await["code"], "not-registered");
+    alice.registers().await;
+    let handle = alice.handle().to_owned();
+    alice.registers().await;
+    assert_eq!(alice.handle(), handle);
+    alice.logs_in().await;
+    assert_eq!(alice.refused(json!({"command": "login"})).await["code"], "logged-in-already");
+    alice.quits().await;
+    // Without its certificate, the key still finds its account.
+    std::fs::remove_file(town.folder().join("alice/certificate.pem")).unwrap();
+    let mut alice = town.client("alice", &home, &home).await;
+    assert_eq!(alice.refused(json!({"command": "login"})).await["code"], "not-registered");
+    alice.registers().await;
+    assert_eq!(alice.handle(), handle);
+}
