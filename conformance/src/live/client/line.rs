@@ -5,7 +5,9 @@
 
 use antiphon_protocol::{
     cbor,
+    certificate::VerifiedPeer,
     connection::Connection,
+    key::PublicKey,
     message::{ChannelMessage, LinkMessage},
 };
 use antiphon_spec::{
@@ -27,14 +29,24 @@ pub(super) struct Line<Out, In> {
     connection: Connection<TlsStream<TcpStream>, Out, In>,
     /// Who is at the other end, as the certificate proves it; nobody where it proves no user.
     pub(super) peer: Option<Peer>,
+    key: Option<PublicKey>,
 }
 
 /// A link with another client, from whichever end.
 pub(super) type Link = Line<ClientMessage, ClientMessage>;
 
 impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
-    pub(super) fn new(connection: Connection<TlsStream<TcpStream>, Out, In>, peer: Option<Peer>) -> Self {
-        Self { connection, peer }
+    pub(super) fn new(
+        connection: Connection<TlsStream<TcpStream>, Out, In>,
+        verified: Option<&VerifiedPeer>,
+    ) -> Self {
+        let peer = verified.and_then(VerifiedPeer::peer);
+        Self { connection, peer, key: verified.map(|verified| verified.key().clone()) }
+    }
+
+    /// The key that the client has proved here.
+    pub(super) fn client_key(&self) -> Result<PublicKey, Failure> {
+        self.key.clone().ok_or_else(|| Failure::harness("nobody has proved a key on this connection"))
     }
 
     /// Over a stream on which nothing was said yet.

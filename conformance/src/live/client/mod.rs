@@ -11,7 +11,9 @@ mod scene;
 mod server;
 
 mod closing;
+mod coordinator;
 mod invitee;
+mod inviter;
 mod member;
 mod messages;
 mod newcomer;
@@ -35,8 +37,15 @@ macro_rules! live_cases {
 }
 use live_cases;
 
-const ALL: &[&[LiveCase]] =
-    &[invitee::CASES, newcomer::CASES, member::CASES, closing::CASES, messages::CASES];
+const ALL: &[&[LiveCase]] = &[
+    invitee::CASES,
+    newcomer::CASES,
+    member::CASES,
+    closing::CASES,
+    messages::CASES,
+    inviter::CASES,
+    coordinator::CASES,
+];
 
 /// Every case for a client.
 pub(super) fn cases() -> impl Iterator<Item = LiveCase> {

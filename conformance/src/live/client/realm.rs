@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use antiphon_protocol::{
-    certificate::{Authority, Serial, Template, Trust, UserIssuer, Validity},
+    certificate::{Authority, Serial, Template, Trust, UserIssuer, Validity, VerifiedPeer},
     connection::{AcceptError, Acceptor, Dialler},
     key::{KeyAlgorithm, KeyPair},
     tls::{Clock, Credentials, Port, SystemClock},
@@ -179,7 +179,7 @@ impl Person {
                 format!("{error}: {:?}", std::error::Error::source(&error)),
             )
         });
-        dialled.map(|(peer, connection)| Link::new(connection, peer.peer()))
+        dialled.map(|(peer, connection)| Link::new(connection, Some(&peer)))
     }
 
     fn acceptor(&self) -> Acceptor {
@@ -200,12 +200,13 @@ impl Person {
         let accepted = self.acceptor().accept(self.knocked().await?).await;
         let accepted = accepted
             .map_err(|error| Failure::unexpected("a TLS handshake of the client-to-client channel", error))?;
-        let peer = accepted.peer().and_then(|peer| peer.peer());
+        let verified = accepted.peer().cloned();
+        let peer = verified.as_ref().and_then(VerifiedPeer::peer);
         if peer.as_ref().map(|peer| &peer.handle) != Some(whom) {
             return Err(Failure::unexpected(format!("the certificate of {whom}"), format!("{peer:?}")));
         }
         let connection = accepted.ungreeted::<ClientMessage>().map_err(Failure::harness)?;
-        Ok(Link::new(connection, peer))
+        Ok(Link::new(connection, verified.as_ref()))
     }
 
     /// Accepts the link that the client opens here next, and greets.

@@ -117,7 +117,7 @@ impl Scene {
 
 /// The key that the client has proved on a link.
 fn key_of(link: &Link) -> Result<KeyHash, Failure> {
-    link.peer.as_ref().map(|peer| peer.key).ok_or_else(|| Failure::harness("the link's peer is nobody"))
+    Ok(link.client_key()?.key_hash())
 }
 
 pub(super) fn named(session: SessionId) -> String {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use antiphon_protocol::{
+    certificate::VerifiedPeer,
     connection::Acceptor,
     message::ChannelMessage as _,
     tls::{Credentials, Port},
@@ -120,12 +121,13 @@ impl Server {
         let accepted = self.acceptor(Port::Authenticated, &self.realm.home.credentials).accept(stream).await;
         let accepted = accepted
             .map_err(|error| Failure::unexpected("a TLS handshake of the client-to-server channel", error))?;
-        let peer = accepted.peer().and_then(|peer| peer.peer());
+        let verified = accepted.peer().cloned();
+        let peer = verified.as_ref().and_then(VerifiedPeer::peer);
         if peer.as_ref().map(|peer| &peer.handle) != Some(&self.realm.home.handle(ME)) {
             return Err(Failure::unexpected("the user's certificate", format!("{peer:?}")));
         }
         let connection = accepted.ungreeted::<ToServer>().map_err(Failure::harness)?;
-        Ok(Line::new(connection, peer))
+        Ok(Line::new(connection, verified.as_ref()))
     }
 
     /// Accepts the client's next connection, and greets.
