@@ -2,7 +2,7 @@
 //! of fault or step that a structured target knows.
 //!
 //! Deterministic, so that a test can compare the folders with it. Whoever changes the vectors or the form of an input
-//! runs `cargo run -p antiphon-fuzz --bin seed`.
+//! runs `cargo run -p antiphon-fuzz --example seed`.
 
 use std::collections::BTreeMap;
 

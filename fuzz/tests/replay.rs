@@ -47,7 +47,7 @@ fn the_seeds_are_those_of_the_generator() {
         let kept = inputs(&folder("corpus", target)).unwrap();
         let stale: Vec<_> =
             made.keys().chain(kept.keys()).filter(|name| made.get(*name) != kept.get(*name)).collect();
-        assert!(stale.is_empty(), "{target}: run `cargo run -p antiphon-fuzz --bin seed` for {stale:?}");
+        assert!(stale.is_empty(), "{target}: run `cargo run -p antiphon-fuzz --example seed` for {stale:?}");
     }
 }
 

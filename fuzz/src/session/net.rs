@@ -70,7 +70,7 @@ impl Net {
     pub(super) fn new(world: World) -> Self {
         let context = Context { now: NOW, entropy: [7; 16], crypto: &Holder(member(0).key) };
         let creator = Session::create(member(0), Nonce([9; 16]), &context);
-        Self {
+        let mut net = Self {
             world,
             sessions: BTreeMap::from([(0, creator)]),
             links: Vec::new(),
@@ -82,7 +82,9 @@ impl Net {
             refusals: Vec::new(),
             seen: Vec::new(),
             fired: 0,
-        }
+        };
+        net.look_at(0);
+        net
     }
 
     pub(super) fn session(&self, who: u8) -> Option<&Session> {

@@ -1,4 +1,4 @@
-//! Writes the seed corpora anew: `cargo run -p antiphon-fuzz --bin seed`.
+//! Writes the seed corpora anew: `cargo run -p antiphon-fuzz --example seed`.
 
 use std::{fs, io, path::Path};
 
