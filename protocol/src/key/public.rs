@@ -87,8 +87,8 @@ impl PublicKey {
     /// Reads a DER SubjectPublicKeyInfo, which for each key is one string of bytes.
     ///
     /// # Errors
-    /// Another algorithm, other parameters, a compressed point, a point off the curve or of small order, or anything
-    /// behind the key.
+    /// Another algorithm, other parameters, a compressed point, a P-256 point off the curve, an Ed25519 point of small
+    /// order, or anything behind the key. Bytes that are no Ed25519 point are a key under which nothing verifies.
     pub fn from_der(der: &[u8]) -> Result<Self, InvalidPublicKey> {
         [KeyAlgorithm::Ed25519, KeyAlgorithm::P256]
             .into_iter()
