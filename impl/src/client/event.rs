@@ -382,6 +382,15 @@ impl Refusal {
                 "the preferences were changed elsewhere; log in again to learn them"
             }
             Self::Protocol(ErrorCode::HomeUnreachable) => "your home server cannot be reached",
+            Self::Protocol(ErrorCode::LocationUnreachable) => {
+                "the location service cannot be reached; try again later"
+            }
+            Self::Protocol(ErrorCode::NoSuchUser) => "your home server has no such account",
+            Self::Protocol(ErrorCode::RegistrationClosed) => "the server takes no new accounts",
+            Self::Protocol(ErrorCode::LoginReplaced) => "a newer login took this one's place",
+            Self::Protocol(ErrorCode::AlreadyMember) => "already a member, or invited",
+            Self::Protocol(ErrorCode::Forbidden) => "this is not allowed now",
+            Self::Protocol(ErrorCode::SessionFull) => "the session is full",
             Self::Protocol(code) => code.as_str(),
             Self::InvalidCommand => "the command cannot be read",
             Self::NotRegistered => "there is no account yet; register first",

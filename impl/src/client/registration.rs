@@ -46,7 +46,7 @@ pub(super) enum RegistrationError {
     #[error("{server} did not answer within {} s", REQUEST_DEADLINE.as_secs())]
     Deadline { server: ServerAddress },
     /// The server does not want to.
-    #[error("{server} refused: {code}")]
+    #[error("{server} refused: {}", Refusal::Protocol(*.code).detail())]
     Refused { server: ServerAddress, code: ErrorCode },
     /// The answer is for another request, or of another kind.
     #[error("{server} sent an answer that nobody had asked for")]

@@ -113,6 +113,7 @@ async fn a_closed_registration_is_closed_for_new_keys_alone() {
     let mut bob = town.client("bob", &home, &home).await;
     let refused = bob.refused(json!({"command": "register"})).await;
     assert_eq!(refused["code"], "registration-closed", "{refused}");
+    assert!(refused["detail"].as_str().unwrap().ends_with("the server takes no new accounts"), "{refused}");
     alice.sees(json!({"event": "logged-in"})).await;
     alice.registers().await;
 }

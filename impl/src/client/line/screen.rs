@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use antiphon_spec::{identity::UserHandle, policy::Preferences};
 
-use crate::client::{ChangeView, ClientEvent, Command, EpochView, SafeText, SessionName, verdict_name};
+use crate::client::{
+    ChangeView, ClientEvent, Command, EpochView, Refusal, SafeText, SessionName, verdict_name,
+};
 
 /// Sessions and preferences as the person knows them, and the lines that wait to be written.
 #[derive(Debug, Default)]
@@ -79,9 +81,9 @@ impl Screen {
         let line = |(number, room): (&u64, &Room)| match &room.inviter {
             Some(inviter) => format!("{number}: an invitation by {inviter}"),
             None if Some(room.session) == self.current => {
-                format!("{number}: {} members, the current one", room.members)
+                format!("{number}: {}, the current one", count(room.members))
             }
-            None => format!("{number}: {} members", room.members),
+            None => format!("{number}: {}", count(room.members)),
         };
         let lines: Vec<String> = self.rooms.iter().map(line).collect();
         if lines.is_empty() {
@@ -128,6 +130,10 @@ impl Screen {
                 self.say(&format!("the connection to the server is lost ({detail}); trying again"));
             }
             ClientEvent::Error { code, detail } => self.say(&format!("{code}: {detail}")),
+            ClientEvent::Taken { command: "invite", session } => {
+                let number = self.number(session);
+                self.say(&format!("[{number}] the invitation is on its way"));
+            }
             ClientEvent::Taken { .. } | ClientEvent::Sent { .. } | ClientEvent::Delivered { .. } => {}
             ClientEvent::Created { session } => {
                 self.room(session);
@@ -183,7 +189,8 @@ impl Screen {
                 (session, format!("{} does not want to join", short(&handle)))
             }
             ClientEvent::InvitationFailed { session, handle, code } => {
-                (session, format!("{} cannot be invited: {code}", short(&handle)))
+                let why = Refusal::Protocol(code).detail();
+                (session, format!("{} cannot be invited: {why}", short(&handle)))
             }
             ClientEvent::Epoch { change, view } => (view.session, self.changed(&change, &view)),
             ClientEvent::Message { session, from, media_type, text, .. } => {
@@ -193,7 +200,10 @@ impl Screen {
             ClientEvent::MemberLost { session, handle } => {
                 (session, format!("the link to {} is lost", short(&handle)))
             }
-            ClientEvent::NotPossible { session, code } => (session, format!("that is not possible: {code}")),
+            ClientEvent::NotPossible { session, code } => {
+                let why = Refusal::Protocol(code).detail();
+                (session, format!("that is not possible: {why}"))
+            }
             ClientEvent::Ended { session, reason } => return self.ended(session, reason),
             _ => return,
         };
@@ -214,9 +224,9 @@ impl Screen {
         let who = if own { "you".to_owned() } else { short(&change.handle) };
         match change.kind {
             "create" => format!("{who} began the session"),
-            "join" => format!("{who} joined; {} members", view.members.len()),
-            "leave" => format!("{who} left; {} members", view.members.len()),
-            "remove" => format!("{who} was lost; {} members", view.members.len()),
+            "join" => format!("{who} joined; {}", count(view.members.len())),
+            "leave" => format!("{who} left; {}", count(view.members.len())),
+            "remove" => format!("{who} was lost; {}", count(view.members.len())),
             "hand-over" => format!("{who} now coordinates"),
             _ => format!("{who} did not come after all"),
         }
@@ -229,7 +239,7 @@ impl Screen {
             let next = self.rooms.values().find(|room| room.inviter.is_none());
             self.current = next.map(|room| room.session);
         }
-        self.say(&format!("[{number}] the session is over: {reason}"));
+        self.say(&format!("[{number}] {}", end(reason)));
     }
 
     fn number(&self, session: SessionName) -> u64 {
@@ -246,6 +256,26 @@ impl Screen {
         self.rooms.insert(self.last_number, Room { session, inviter: None, members: 1 });
         self.last_number
     }
+}
+
+/// How many there are, in words.
+fn count(members: usize) -> String {
+    if members == 1 { "1 member".to_owned() } else { format!("{members} members") }
+}
+
+/// Why a session is over, in a sentence.
+fn end(reason: &str) -> String {
+    match reason {
+        "left" => "you have left the session",
+        "invitation-over" => "the invitation is over",
+        "join-failed" => "you could not join: somebody in the session could not be reached",
+        "removed" => "the others have lost you; the session is over for you",
+        "coordinator-lost" => "the link to the coordinator is lost; the session is over",
+        "member-lost" => "a member is lost, and nobody removed it; the session is over",
+        "fork" => "the members do not agree on what happened; the session is over",
+        other => return format!("the session is over: {other}"),
+    }
+    .to_owned()
 }
 
 /// A handle as it stands before a message: enough of it to tell people apart.

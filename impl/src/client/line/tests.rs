@@ -128,8 +128,26 @@ fn an_invitation_is_answered_by_its_number() {
     assert_eq!(lines, ["session 2 is the current one", "[2] you joined; 2 members"]);
     assert!(read("/accept", &screen).is_err());
     let lines = seen(&mut screen, ClientEvent::Ended { session: name(2), reason: "removed" });
-    assert_eq!(lines, ["[2] the session is over: removed"]);
+    assert_eq!(lines, ["[2] the others have lost you; the session is over for you"]);
     assert_eq!(screen.current(), Ok(name(1)));
+}
+
+#[test]
+fn an_inviter_hears_what_comes_of_it() {
+    let mut screen = screen();
+    let taken = ClientEvent::Taken { command: "invite", session: name(1) };
+    assert_eq!(seen(&mut screen, taken), ["[1] the invitation is on its way"]);
+    let code = antiphon_spec::error_code::ErrorCode::AlreadyMember;
+    let failed = ClientEvent::InvitationFailed { session: name(1), handle: bob(), code };
+    let expected = "[1] 0b0b0b0b@home2.example cannot be invited: already a member, or invited";
+    assert_eq!(seen(&mut screen, failed), [expected]);
+    for (members, told) in [(vec![alice()], "1 member"), (vec![alice(), bob()], "2 members")] {
+        let view =
+            EpochView { session: name(1), number: 2, hash: String::new(), members, coordinator: alice() };
+        let change = ChangeView { kind: "leave", handle: bob() };
+        let lines = seen(&mut screen, ClientEvent::Epoch { change, view });
+        assert_eq!(lines, [format!("[1] 0b0b0b0b@home2.example left; {told}")]);
+    }
 }
 
 #[test]
