@@ -8,7 +8,7 @@ use antiphon_spec::{
     message::{
         client_server::{Address, FromServer, Lookup, ToServer},
         common::RequestId,
-        location::{ContactRecord, ToDirectoryNode},
+        location::ContactRecord,
         server_server::LoginEpoch,
     },
 };
@@ -228,12 +228,8 @@ async fn location_refuses(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (mut client, _, user) = two(&stage).await?;
     let expected = frame(&mut client, &stage.stranger()?.handle).await?;
-    let mut held = stage.node().hold(user.id);
-    client.send(&ToServer::Lookup(Lookup { id: RequestId(7_777), user: user.clone() })).await?;
-    let find = held.next().await?;
-    want!(find.request(), ToDirectoryNode::Find(_) => (); "find")?;
-    find.refuse(ErrorCode::Internal);
-    expect_equal("the frame", &expected, &hex::encode(client.next_frame().await?))
+    let _refusing = stage.node().refuse(user.id);
+    expect_equal("the frame", &expected, &frame(&mut client, &user).await?)
 }
 
 async fn location_down(world: Arc<World>) -> Done {

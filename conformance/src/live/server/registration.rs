@@ -10,7 +10,6 @@ use antiphon_spec::{
     error_code::ErrorCode,
     message::{
         common::{Ping, Pong, RequestId},
-        location::ToDirectoryNode,
         registration::{FromRegistrar, Possession, Register, ToRegistrar},
         server_server::ProfileVersion,
     },
@@ -469,15 +468,10 @@ async fn location_down(world: Arc<World>) -> Done {
 async fn location_refuses(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone::default()).await?;
     let key = fresh()?;
-    let mut held = stage.node().hold_issues();
+    let refusing = stage.node().refuse_issues();
     let mut registrar = stage.registrar().await?;
     let asked = stage.request(&mut registrar, &key)?;
-    registrar.send(&asked).await?;
-    let issue = held.next().await?;
-    want!(issue.request(), ToDirectoryNode::Issue(_) => (); "issue")?;
-    issue.refuse(ErrorCode::Internal);
-    let id = registrar.last_id();
-    registrar.is_refused(id, ErrorCode::LocationUnreachable).await?;
-    drop(held);
+    registrar.refused(asked, ErrorCode::LocationUnreachable).await?;
+    drop(refusing);
     stage.register_on(&mut registrar, &key).await.map(drop)
 }

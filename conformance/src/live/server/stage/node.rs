@@ -52,8 +52,10 @@ struct State {
     leases: BTreeMap<ObjectHandle, u64>,
     log: BTreeMap<ObjectHandle, Vec<ToDirectoryNode>>,
     issued: BTreeSet<ObjectHandle>,
-    /// Who answers in the node's place, for a handle or, without one, for `issue`.
+    /// Who answers in the node's place, for a handle.
     holds: BTreeMap<Option<ObjectHandle>, mpsc::UnboundedSender<Held>>,
+    /// With what is refused, for a handle or, without one, for `issue`.
+    refusals: BTreeMap<Option<ObjectHandle>, ErrorCode>,
 }
 
 /// A request to the node that waits for a case to answer it.
@@ -66,6 +68,12 @@ pub(in crate::live::server) struct Held {
 pub(in crate::live::server) struct Holding {
     key: Option<ObjectHandle>,
     waiting: mpsc::UnboundedReceiver<Held>,
+    node: Node,
+}
+
+/// While this lives, the node refuses what is asked under a handle, or each `issue`.
+pub(in crate::live::server) struct Refusing {
+    key: Option<ObjectHandle>,
     node: Node,
 }
 
@@ -128,14 +136,17 @@ impl Node {
             | ToDirectoryNode::Goodbye(_)
             | ToDirectoryNode::Error(_) => None,
         };
-        let hold = {
+        let (hold, refusal) = {
             let mut state = self.state();
             if let Some(handle) = key {
                 state.log.entry(handle).or_default().push(asked.request().clone());
             }
-            state.holds.get(&key).cloned()
+            (state.holds.get(&key).cloned(), state.refusals.get(&key).copied())
         };
         let held = Held { asked, node: self.clone() };
+        if let Some(code) = refusal {
+            return held.refuse(code);
+        }
         let free = match hold {
             Some(hold) => hold.send(held).err().map(|error| error.0),
             None => Some(held),
@@ -178,18 +189,24 @@ impl Node {
 
     /// Lets a case answer what is asked under a handle from now on.
     pub(in crate::live::server) fn hold(&self, handle: ObjectHandle) -> Holding {
-        self.holding(Some(handle))
-    }
-
-    /// Lets a case answer each `issue` from now on.
-    pub(in crate::live::server) fn hold_issues(&self) -> Holding {
-        self.holding(None)
-    }
-
-    fn holding(&self, key: Option<ObjectHandle>) -> Holding {
         let (sender, waiting) = mpsc::unbounded_channel();
-        self.state().holds.insert(key, sender);
-        Holding { key, waiting, node: self.clone() }
+        self.state().holds.insert(Some(handle), sender);
+        Holding { key: Some(handle), waiting, node: self.clone() }
+    }
+
+    /// Refuses what is asked under a handle from now on, as a node that has failed.
+    pub(in crate::live::server) fn refuse(&self, handle: ObjectHandle) -> Refusing {
+        self.refusing(Some(handle))
+    }
+
+    /// Refuses each `issue` from now on.
+    pub(in crate::live::server) fn refuse_issues(&self) -> Refusing {
+        self.refusing(None)
+    }
+
+    fn refusing(&self, key: Option<ObjectHandle>) -> Refusing {
+        self.state().refusals.insert(key, ErrorCode::Internal);
+        Refusing { key, node: self.clone() }
     }
 
     /// The lease that records under a handle get from now on, in seconds.
@@ -254,7 +271,7 @@ impl Held {
         }
     }
 
-    pub(in crate::live::server) fn refuse(self, code: ErrorCode) {
+    fn refuse(self, code: ErrorCode) {
         self.asked.say(FromDirectoryNode::Refused(Refused { id: self.asked.id(), code }));
     }
 
@@ -279,6 +296,12 @@ impl Holding {
             Ok(Some(held)) => Ok(held),
             Ok(None) | Err(_) => Err(Failure::unexpected("a request to the directory node", "none")),
         }
+    }
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.node.state().refusals.remove(&self.key);
     }
 }
 

@@ -21,12 +21,12 @@ use antiphon_spec::{
         },
     },
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     ANY_PORT, Done, Stage,
     asked::{Asked, Listening, Watched},
-    handle_bytes,
+    expect_equal, handle_bytes,
     link::{Link, PeerLink},
     node::Node,
     pki::Pki,
@@ -42,6 +42,22 @@ pub(in crate::live::server) struct Played {
     listening: Mutex<Option<Listening>>,
     waiting: mpsc::UnboundedReceiver<Asked<ToPeerServer>>,
     count: Arc<AtomicUsize>,
+}
+
+/// A played server that waits for a check-in, which it answers.
+pub(in crate::live::server) struct Undoing(JoinHandle<Result<(Played, CheckIn), Failure>>);
+
+impl Undoing {
+    /// Waits until the check-in was answered; it has to be of this user's login with this epoch.
+    pub(in crate::live::server) async fn checked_in(
+        self,
+        user: &UserHandle,
+        epoch: u64,
+    ) -> Result<Played, Failure> {
+        let (played, body) = self.0.await.map_err(Failure::harness)??;
+        expect_equal("the login that ends", &(user.id, LoginEpoch(epoch)), &(body.user, body.epoch))?;
+        Ok(played)
+    }
 }
 
 /// A request of a certain kind that waits for a case to answer it.
@@ -152,6 +168,17 @@ impl Played {
             Ok(Some(asked)) => Ok(asked),
             Ok(None) | Err(_) => Err(Failure::unexpected(format!("a request to {}", self.name), "none")),
         }
+    }
+
+    /// Answers the next request, which is a check-in, while the case goes on: what else is undone meanwhile, and in which
+    /// order, is the business of the server under test.
+    pub(in crate::live::server) fn answer_check_in(mut self) -> Undoing {
+        Undoing(tokio::spawn(async move {
+            let asked = self.check_in().await?;
+            let body = *asked.body();
+            asked.checked_in();
+            Ok((self, body))
+        }))
     }
 
     /// Answers the next check-out; a check-in that comes before it is answered, too.
