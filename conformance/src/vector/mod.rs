@@ -8,6 +8,7 @@ mod encoding;
 mod identity;
 mod messages;
 mod node;
+mod p256;
 mod samples;
 mod sessions;
 mod signed;

@@ -14,6 +14,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
     node::{Entries, Node},
+    p256,
     samples::{handle, member},
 };
 use crate::case::Role;
@@ -84,7 +85,7 @@ impl Parts {
 }
 
 /// `{1: alg, 4: kid}`, for algorithms below 0.
-fn header(algorithm: i64, kid: Vec<u8>) -> Node {
+pub(super) fn header(algorithm: i64, kid: Vec<u8>) -> Node {
     Node::Map(vec![
         (Node::Unsigned(1), Node::Negative(algorithm.unsigned_abs() - 1)),
         (Node::Unsigned(4), Node::Bytes(kid)),
@@ -126,7 +127,7 @@ pub(super) fn grant() -> Made<Grant> {
     })
 }
 
-fn ticket() -> Made<Ticket> {
+pub(super) fn ticket() -> Made<Ticket> {
     Ok(Ticket {
         key: antiphon_spec::identity::KeyHash([3; 32]),
         epoch: EpochNumber(1),
@@ -148,6 +149,7 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     kind(&mut cases, "possession", "proof-refused", &signer, &possession)?;
     kind(&mut cases, "grant", "grant-refused", &signer, &grant()?)?;
     kind(&mut cases, "ticket", "ticket-issuer", &signer, &ticket()?)?;
+    p256::signed(&mut cases)?;
     Ok(cases)
 }
 

@@ -14,7 +14,7 @@ use antiphon_spec::{
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Draft, GeneratorError, Made, Phase, VectorCase,
+    Draft, GeneratorError, Made, Phase, VectorCase, p256,
     samples::{channel_name, handle},
     signed::Signer,
 };
@@ -300,9 +300,42 @@ fn accepted(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
             USER_DIALS,
             &chain,
         )
-        .output("identity", user_name)
+        .output("identity", user_name.as_str())
         .done(),
     );
+    under_p256(town, cases, &user_name)
+}
+
+/// A chain in which every signature is ECDSA on P-256.
+fn under_p256(town: &Town, cases: &mut Vec<VectorCase>, name: &str) -> Made<()> {
+    let (mut chain, root) = p256::chain()?;
+    let root = hex::encode(root);
+    let requirements = ["WIRE-010", "CERT-020"];
+    let good = draft(
+        town,
+        "p256-chain",
+        &requirements,
+        "a root, a user CA and a user with P-256 keys",
+        USER_DIALS,
+        &chain,
+    );
+    let good = good.input("root", root.as_str()).output("identity", name);
+    cases.push(good.output("key", hex::encode(p256::key_hash()?.0)).done());
+    if let Some(leaf) = chain.first_mut() {
+        let mut bytes = leaf.to_vec();
+        bytes.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+        *leaf = bytes.into();
+    }
+    let bad = draft(
+        town,
+        "p256-chain-bit-flipped",
+        &["CERT-008"],
+        "a P-256 signature with one bit changed",
+        USER_DIALS,
+        &chain,
+    );
+    let bad = bad.input("root", root);
+    cases.push(bad.reject(Phase::Auth, &["certificate-refused"], "certificates/p256-chain").done());
     Ok(())
 }
 

@@ -1,0 +1,184 @@
+//! What was signed with ECDSA on P-256: signatures and certificates that were made once and are kept here, because ECDSA
+//! draws a random number for each signature and the vectors have to come out the same every time.
+//!
+//! The secret keys are gone. Whoever changes what is signed makes everything here anew.
+
+use antiphon_protocol::{certificate::from_pem, key::PublicKey, signed::verify};
+use antiphon_spec::{
+    identity::KeyHash,
+    message::registration::Possession,
+    session::Grant,
+    signed::{Claims, Signed},
+};
+use rustls::pki_types::CertificateDer;
+
+use super::{
+    Draft, GeneratorError, Made, Phase, VectorCase,
+    node::Node,
+    samples::handle,
+    signed::{grant, header, ticket},
+};
+use crate::case::Role;
+
+/// The public key under which the objects below were signed, and the one in the leaf.
+const KEY: &str = concat!(
+    "3059301306072a8648ce3d020106082a8648ce3d030107034200",
+    "0409f89603c2f9f270af441cb9cf564c27394a052b8c045dad73ebddaa895dce34",
+    "93c06df108aecdb26a1459aa077fd2129958debc094492de0bdad62b0665c185",
+);
+
+/// Over the claims of the other vectors, a possession of [`KEY`] first.
+const POSSESSION: &str = concat!(
+    "daa15086ee6ad2f4a591cbb1f7f34009222fb1bcdae42c1a7afbe23be9a75d4b",
+    "4232a2bd8a2bfda9d9791292e019a0cfe1a57de4350120fa753663682efef30f",
+);
+const GRANT: &str = concat!(
+    "ad99b98c35c44ed524056d385d8ad52eda86cdaea615b0c84abe19b6097ac0ae",
+    "48e3301e4479f7d382ba8a4a54407e702a2d72f3f6c5540b52887fd1b0cc3297",
+);
+const TICKET: &str = concat!(
+    "bb2ab6896029a3560e7e211efbb93e76dcf3b9fa7b43ffb1d2483fa639ccb711",
+    "9aff8d81910a49f98b5e4455c22a0952e5753c4a0eb5186116d3e6d79aabdcd2",
+);
+
+/// Over the grant, with the algorithm of Ed25519 in the header.
+const GRANT_ALGORITHM: &str = concat!(
+    "b06b40d8203c2908f579c632fa949c739a4e1fe7fe4bc477bc0723e3ee8eb566",
+    "b35efea031bfcea8908ea5385c0e2dcdd2e568bafec9bf6666e91d164641acac",
+);
+/// Over the grant, with [`OTHER_KEY`] in the header.
+const GRANT_KEY: &str = concat!(
+    "dfe4073dfc00d90dd75299247f89b9866b18fad77a4062da62ef37809c4fb1c9",
+    "547ce582c40be2ee9545f0cc242d72652add0efcbee8e7759927570883ad1e26",
+);
+/// Over the grant, in the context of a ticket.
+const GRANT_CONTEXT: &str = concat!(
+    "05bfc9eaf11a2519f6cdb450e172e7a2b48813aaf0d2e9ed43e77d0c889c1163",
+    "bdbf1bf81d8e27f451a7ff4502b432a7b56e6e740fd3b0dd2de96215627ef412",
+);
+
+const OTHER_KEY: KeyHash = KeyHash([0x5a; 32]);
+
+/// A user, the user CA and the root, each with a P-256 key: named and dated like those of the other vectors.
+const CHAIN: &str = include_str!("p256/chain.pem");
+
+/// ES256 (RFC 9053).
+const ES256: i64 = -7;
+/// EdDSA (RFC 9053).
+const EDDSA: i64 = -8;
+
+fn hex_bytes(text: &str) -> Made<Vec<u8>> {
+    hex::decode(text).map_err(GeneratorError::new)
+}
+
+fn object(algorithm: i64, key: &KeyHash, payload: &[u8], signature: Vec<u8>) -> Vec<u8> {
+    let protected = header(algorithm, key.0.to_vec()).encode();
+    let payload = Node::Bytes(payload.to_vec());
+    Node::Array(vec![Node::Bytes(protected), Node::Map(vec![]), payload, Node::Bytes(signature)]).encode()
+}
+
+/// Signed objects under a P-256 key.
+pub(super) fn signed(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let key = PublicKey::from_der(&hex_bytes(KEY)?).map_err(GeneratorError::new)?;
+    let possession = Possession { key: key.as_der().to_vec(), server: handle(1)?.home };
+    accepted(cases, &key, "possession", &possession, POSSESSION)?;
+    accepted(cases, &key, "grant", &grant()?, GRANT)?;
+    accepted(cases, &key, "ticket", &ticket()?, TICKET)?;
+    let payload = antiphon_protocol::cbor::encode::<Grant>(&grant()?).map_err(GeneratorError::new)?;
+    let good = hex_bytes(GRANT)?;
+    let (r, s) = good.split_at_checked(32).ok_or_else(|| GeneratorError("not 64 bytes".to_owned()))?;
+    let own = key.key_hash();
+    let with = |signature: Vec<u8>| object(ES256, &own, &payload, signature);
+    let flipped: Vec<u8> =
+        good.iter().enumerate().map(|(at, byte)| if at == 0 { byte ^ 1 } else { *byte }).collect();
+    for (slug, requirement, about, bytes) in [
+        (
+            "alg-eddsa",
+            "SIGN-007",
+            "the algorithm of another kind of key",
+            object(EDDSA, &own, &payload, hex_bytes(GRANT_ALGORITHM)?),
+        ),
+        (
+            "kid-of-another",
+            "SIGN-008",
+            "the key hash of another key",
+            object(ES256, &OTHER_KEY, &payload, hex_bytes(GRANT_KEY)?),
+        ),
+        ("other-context", "SIGN-009", "signed as another kind of statement", with(hex_bytes(GRANT_CONTEXT)?)),
+        ("signature-changed", "SIGN-009", "one bit of the signature changed", with(flipped)),
+        (
+            "signature-in-der",
+            "SIGN-009",
+            "the signature as DER instead of two numbers of 32 bytes",
+            with(der(r, s)),
+        ),
+        ("signature-halves-swapped", "SIGN-009", "s before r", with([s, r].concat())),
+        (
+            "signature-of-63-bytes",
+            "SIGN-009",
+            "a signature cut off",
+            with(good.get(..63).unwrap_or_default().to_vec()),
+        ),
+        ("signature-zero", "SIGN-009", "a signature of zeros", with(vec![0; 64])),
+        ("r-zero", "SIGN-009", "r is 0", with([&[0; 32], s].concat())),
+        ("s-zero", "SIGN-009", "s is 0", with([r, &[0; 32]].concat())),
+    ] {
+        let draft = draft(
+            &key,
+            "grant",
+            &format!("-{slug}"),
+            &[requirement],
+            &format!("under a P-256 key: {about}"),
+            &bytes,
+        );
+        cases.push(draft.reject(Phase::Auth, &["grant-refused"], "signed/grant-p256").done());
+    }
+    Ok(())
+}
+
+fn draft(key: &PublicKey, kind: &str, slug: &str, requirements: &[&str], about: &str, bytes: &[u8]) -> Draft {
+    let operation = format!("verify-{kind}");
+    Draft::new(format!("signed/{kind}-p256{slug}"), Role::Verifier, &operation, requirements, about)
+        .input("key", hex::encode(key.as_der()))
+        .bytes("hex", bytes)
+}
+
+fn accepted<T: Claims>(
+    cases: &mut Vec<VectorCase>,
+    key: &PublicKey,
+    kind: &str,
+    claims: &T,
+    signature: &str,
+) -> Made<()> {
+    let payload = antiphon_protocol::cbor::encode(claims).map_err(GeneratorError::new)?;
+    let bytes = object(ES256, &key.key_hash(), &payload, hex_bytes(signature)?);
+    // What is signed may have changed since the signature was made.
+    verify(&Signed::<T>::from_bytes(bytes.as_slice()), key).map_err(GeneratorError::new)?;
+    let requirements = ["SIGN-005", "SIGN-007", "SIGN-009", "IDENT-010"];
+    let draft = draft(key, kind, "", &requirements, "the object in its one form, under a P-256 key", &bytes);
+    cases.push(draft.output("claims", hex::encode(payload)).done());
+    Ok(())
+}
+
+/// A signature as X.509 has it: SEQUENCE { INTEGER r, INTEGER s }.
+fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let sign: &[u8] = if number.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+        let length = u8::try_from(number.len() + sign.len()).unwrap_or(u8::MAX);
+        [&[2, length], sign, number].concat()
+    };
+    let both = [integer(r), integer(s)].concat();
+    [&[0x30, u8::try_from(both.len()).unwrap_or(u8::MAX)], both.as_slice()].concat()
+}
+
+/// The chain of a user, and its root.
+pub(super) fn chain() -> Made<(Vec<CertificateDer<'static>>, CertificateDer<'static>)> {
+    let mut all = from_pem(CHAIN).map_err(GeneratorError::new)?;
+    let root = all.pop().ok_or_else(|| GeneratorError("no root".to_owned()))?;
+    Ok((all, root))
+}
+
+/// The hash of the key in the leaf of the chain.
+pub(super) fn key_hash() -> Made<KeyHash> {
+    Ok(PublicKey::from_der(&hex_bytes(KEY)?).map_err(GeneratorError::new)?.key_hash())
+}
