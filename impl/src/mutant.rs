@@ -77,6 +77,42 @@ mutants! {
     StoreRefusalIgnored = "store-refusal-ignored" breaks "PREF-011",
     /// A local server leaves the contact record when its user logs out.
     RecordLeft = "record-left" breaks "LOGIN-030",
+    /// A server makes user IDs up instead of asking the location service.
+    UserIdMadeUp = "user-id-made-up" breaks "REG-009",
+    /// A server that takes no new accounts makes them all the same.
+    ClosedRegistrationOpen = "closed-registration-open" breaks "REG-011",
+    /// A server numbers its users' certificates.
+    SerialNumberCounted = "serial-number-counted" breaks "CERT-003",
+    /// A local server answers a login and inserts no record.
+    RecordNotInserted = "record-not-inserted" breaks "LOGIN-006",
+    /// A local server lets the record of a user who is logged in end.
+    RecordNotRenewed = "record-not-renewed" breaks "LOGIN-014",
+    /// A local server that refuses a login keeps the profile.
+    CheckInSkipped = "check-in-skipped" breaks "LOGIN-012",
+    /// A home server answers a check-out that is not durable.
+    CheckOutNotDurable = "check-out-not-durable" breaks "LOGIN-016",
+    /// A home server lets whoever asks check in, under whatever login epoch.
+    CheckInEpochUnchecked = "check-in-epoch-unchecked" breaks "LOGIN-020",
+    /// A local server keeps the login of a connection that was lost.
+    LostConnectionKept = "lost-connection-kept" breaks "LOGIN-032",
+    /// A local server acknowledges a change that the home server has not stored.
+    ChangeNotWrittenThrough = "change-not-written-through" breaks "PREF-007",
+    /// A local server asks the location service for users on its own list.
+    OwnListSkipped = "own-list-skipped" breaks "ADDR-001",
+    /// A local server asks the server of the record with the lowest epoch.
+    OldestRecordAsked = "oldest-record-asked" breaks "ADDR-002",
+    /// A local server names the user who is asked for as the asker.
+    AskerNotNamed = "asker-not-named" breaks "ADDR-003",
+    /// A server takes a user of another home for its own of the same user ID.
+    HomeNotCompared = "home-not-compared" breaks "ADDR-007",
+    /// A server inserts its own records once.
+    OwnRecordsNotRenewed = "own-records-not-renewed" breaks "LOC-015",
+    /// A server has the same boot number each time.
+    BootNumberRepeated = "boot-number-repeated" breaks "LOC-016",
+    /// A requester lets answers pass that answer nothing.
+    AnswerToNothingIgnored = "answer-to-nothing-ignored" breaks "WIRE-061",
+    /// A server answers a lookup twice.
+    AnsweredTwice = "answered-twice" breaks "WIRE-058",
     /// A directory node takes records of a server from another one.
     ForeignRecordAccepted = "foreign-record-accepted" breaks "LOC-003",
     /// A directory node lets an older epoch take the place of a newer one.

@@ -21,6 +21,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Backoff, Link, LinkEnd, Serving, entropy};
+use crate::mutant::{Mutant, active};
 
 /// Most requests that wait for a connection.
 const WAITING_MAX: usize = 1_024;
@@ -255,6 +256,7 @@ where
                 };
                 let _ = open.answer.send(result);
             }
+            Some(_) | None if active(Mutant::AnswerToNothingIgnored) => {}
             // WIRE-061: no open request, or one of another kind.
             Some(_) | None => self.link.outbox().close(Some(ErrorCode::UnexpectedMessage)),
         }

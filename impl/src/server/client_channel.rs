@@ -14,7 +14,10 @@ use tokio::{net::TcpStream, sync::Semaphore};
 use tracing::debug;
 
 use super::{Shared, client::ClientHandle, lookup::lookup};
-use crate::net::{Link, Refuses as _, Serving};
+use crate::{
+    mutant::{Mutant, active},
+    net::{Link, Refuses as _, Serving},
+};
 
 /// Serves one connection of a user's client.
 pub(super) async fn serve(
@@ -66,7 +69,9 @@ pub(super) async fn serve(
         }
     };
     debug!(%user, ?end, "a client is gone");
-    shared.users.event(&user, Event::ConnectionEnded(number), None).await;
+    if !active(Mutant::LostConnectionKept) {
+        shared.users.event(&user, Event::ConnectionEnded(number), None).await;
+    }
     link.linger().await;
 }
 
@@ -107,10 +112,14 @@ fn look_up(
     let (shared, client) = (Arc::clone(shared), client.clone());
     serving.tracker.spawn(async move {
         let found = lookup(&shared.requests, &shared.users, &user, &asker).await;
-        client.send(&match found {
+        let answer = match found {
             Ok(address) => FromServer::Address(Address { id, address }),
             Err(code) => FromServer::refused(id, code),
-        });
+        };
+        client.send(&answer);
+        if active(Mutant::AnsweredTwice) {
+            client.send(&answer);
+        }
         drop(place);
     });
 }

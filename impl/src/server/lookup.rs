@@ -33,18 +33,22 @@ pub(crate) async fn lookup(
     user: &UserHandle,
     asker: &UserHandle,
 ) -> Result<ContactAddress, ErrorCode> {
-    let listed = users.resolve(user, asker).await;
+    let listed =
+        if active(Mutant::OwnListSkipped) { Listed::Absent } else { users.resolve(user, asker).await };
     if let Listed::Address(address) = listed {
         return Ok(address);
     }
     let refusal = refusal(listed);
     let records = requests.location.find(user.id).await.map_err(|_| refusal)?;
-    let Some(record) = records.into_iter().next() else { return Err(refusal) };
+    let mut records = records.into_iter();
+    let record = if active(Mutant::OldestRecordAsked) { records.next_back() } else { records.next() };
+    let Some(record) = record else { return Err(refusal) };
     if record.server == requests.name {
         // The own list has said already what there is to say.
         return Err(refusal);
     }
     let peer = requests.peers.at(&record.server, record.address).map_err(|_| refusal)?;
+    let asker = if active(Mutant::AskerNotNamed) { user } else { asker };
     let (user, asker) = (user.clone(), asker.clone());
     match peer.ask_again(move |id| ToPeerServer::Resolve(Resolve { id, user, asker })).await {
         Ok(FromPeerServer::Resolved(body)) => Ok(body.address),

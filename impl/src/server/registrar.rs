@@ -1,6 +1,9 @@
 //! The registration port (chapter *Registration*): accounts for keys whose possession is proved.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use antiphon_protocol::{
     certificate::{IssueError, Serial, UserIssuer, Validity},
@@ -12,7 +15,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     channel::receive_at_registrar,
     error_code::ErrorCode,
-    identity::{KeyHash, UserHandle},
+    identity::{KeyHash, ObjectHandle, UserHandle},
     limits::USER_CERTIFICATE_LIFETIME,
     message::registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
 };
@@ -87,7 +90,7 @@ impl Registrar {
         let account = self.account(&key).await?;
         let handle = UserHandle { id: account.user, home: self.issuer.home().clone() };
         let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
-        let chain = self.issuer.issue(&handle, &key, validity, Serial::random()?)?;
+        let chain = self.issuer.issue(&handle, &key, validity, serial()?)?;
         let chain = chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec()));
         Ok(Registered { id: request.id, chain: chain.collect(), handle })
     }
@@ -113,14 +116,26 @@ impl Registrar {
         if let Some(account) = self.store.account(&hash).await? {
             return Ok(account);
         }
-        if self.policy == RegistrationPolicy::Closed {
+        if self.policy == RegistrationPolicy::Closed && !active(Mutant::ClosedRegistrationOpen) {
             return Err(RegistrarError::Refused(ErrorCode::RegistrationClosed));
         }
-        let issued = self.location.issue().await;
+        let issued = match net::entropy() {
+            Ok(bytes) if active(Mutant::UserIdMadeUp) => Ok(ObjectHandle(bytes)),
+            _ => self.location.issue().await,
+        };
         let user = issued.map_err(|_| RegistrarError::Refused(ErrorCode::LocationUnreachable))?;
         let account = self.store.create_account(&hash, user, now(&self.clock)).await?;
         info!("a new account was made");
         debug!(user = %account.user, "the new account");
         Ok(account)
     }
+}
+
+/// A serial number that nobody can guess; for the mutant, one after the other.
+fn serial() -> Result<Serial, KeyError> {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    if active(Mutant::SerialNumberCounted) {
+        return Ok(Serial(u128::from(COUNT.fetch_add(1, Ordering::Relaxed)).to_be_bytes()));
+    }
+    Serial::random()
 }

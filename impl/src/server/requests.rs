@@ -7,9 +7,10 @@ use antiphon_spec::{
     },
     error_code::ErrorCode,
     identity::{ContactAddress, ServerName, UserHandle},
+    limits::LOCATION_LEASE,
     message::{
         location::ContactRecord,
-        server_server::{CheckIn, CheckOut, FromPeerServer, LoginEpoch, Store, ToPeerServer},
+        server_server::{CheckIn, CheckOut, FromPeerServer, LoginEpoch, ProfileVersion, Store, ToPeerServer},
     },
 };
 
@@ -34,6 +35,9 @@ impl Requests {
     pub(crate) async fn carry_out(&self, user: &UserHandle, action: Action) -> Option<Event> {
         match action {
             Action::CheckOut => Some(self.check_out(user).await),
+            Action::Store { version, .. } if active(Mutant::ChangeNotWrittenThrough) => {
+                Some(Event::Stored(ProfileVersion(version.0.saturating_add(1))))
+            }
             Action::Store { epoch, version, messaging } => {
                 let by = self.name.clone();
                 let store = profile::Event::Store { by, epoch, version, messaging };
@@ -47,11 +51,13 @@ impl Requests {
                     | profile::Answer::Refused(_)) => Event::StoreFailed(refusal(&answer)),
                 })
             }
+            Action::CheckIn(_) if active(Mutant::CheckInSkipped) => Some(Event::CheckInEnded),
             Action::CheckIn(epoch) => {
                 let by = self.name.clone();
                 self.ask_home(user, profile::Event::CheckIn { by, epoch }).await;
                 Some(Event::CheckInEnded)
             }
+            Action::Insert(_) if active(Mutant::RecordNotInserted) => Some(Event::Inserted(LOCATION_LEASE)),
             Action::Insert(epoch) => {
                 let inserted = self.location.insert(user.id, self.record(epoch)).await;
                 Some(match inserted {

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::location::Location;
-use crate::net::{AskError, Backoff, pause};
+use crate::{
+    mutant::{Mutant, active},
+    net::{AskError, Backoff, pause},
+};
 
 /// The wait after a failure: a directory node that starts after its servers is found soon.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
@@ -43,6 +46,9 @@ impl Upkeep {
         loop {
             match attempt {
                 Ok(lease) => {
+                    if active(Mutant::OwnRecordsNotRenewed) {
+                        return;
+                    }
                     backoff.succeeded();
                     tokio::time::sleep(lease / 2).await;
                     attempt = self.insert().await;

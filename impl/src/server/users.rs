@@ -210,6 +210,7 @@ impl Share {
                     client.close();
                 }
             }
+            Action::ArmRenewal(_) if active(Mutant::RecordNotRenewed) => {}
             Action::ArmRenewal(after) => {
                 let (sender, to) = (self.sender.clone(), user.clone());
                 let task = self.tracker.spawn(async move {
@@ -245,7 +246,11 @@ impl Share {
     }
 
     fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed {
-        let Some(Machine { login, .. }) = self.machines.get(user) else { return Listed::Absent };
+        let namesake =
+            || self.machines.iter().find(|(other, _)| other.id == user.id).map(|(_, machine)| machine);
+        let machine = self.machines.get(user);
+        let machine = if active(Mutant::HomeNotCompared) { machine.or_else(namesake) } else { machine };
+        let Some(Machine { login, .. }) = machine else { return Listed::Absent };
         let address =
             if active(Mutant::PreferencesUnjudged) { login.address() } else { login.resolve(asker) };
         match (address, login.address()) {
