@@ -77,8 +77,8 @@ impl Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format, arguments.command.log_default());
-    let result = select_mutant().and_then(|()| {
+    let started = start_log(arguments.log_format, arguments.command.log_default());
+    let result = started.and_then(|()| select_mutant()).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             match arguments.command {
@@ -101,8 +101,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat, default: &str) {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+/// The value of [`LOG_VARIABLE`] cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{LOG_VARIABLE}={value} does not say what the log shows")]
+struct WrongLog {
+    value: String,
+    source: tracing_subscriber::filter::ParseError,
+}
+
+fn start_log(format: LogFormat, default: &str) -> Result<(), Failure> {
+    let value = std::env::var(LOG_VARIABLE).ok().filter(|value| !value.is_empty());
+    let value = value.unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&value).map_err(|source| {
+        Failure::usage(WrongLog { value, source })
+            .fix("unset the variable, or set it to something like info,antiphon=debug")
+    })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
@@ -110,6 +123,7 @@ fn start_log(format: LogFormat, default: &str) {
     };
     // Where a log exists already, as in a test, that one is used.
     drop(started);
+    Ok(())
 }
 
 fn select_mutant() -> Result<(), Failure> {

@@ -59,7 +59,9 @@ pub async fn run(
                     ask(&commands, command, &mut screen);
                 }
             }
-            line = lines.recv(), if reading => match line {
+            // A pasted text waits until there is room for the next command; each one that is done frees some, and wakes
+            // this loop with its answer. One place stays for what the screen asks by itself.
+            line = lines.recv(), if reading && commands.capacity() > 1 => match line {
                 None => {
                     reading = false;
                     ask(&commands, Command::Quit {}, &mut screen);

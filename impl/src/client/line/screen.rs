@@ -122,6 +122,9 @@ impl Screen {
             ClientEvent::LoggedOut => self.say("you are logged out"),
             ClientEvent::Quit => self.say("goodbye"),
             ClientEvent::Refused { command, detail, .. } if command.is_empty() => self.say(&detail),
+            ClientEvent::Refused { command, detail, .. } if command == "send" => {
+                self.say(&format!("this was not said: {detail}"));
+            }
             ClientEvent::Refused { command, detail, .. } => self.say(&format!("/{command}: {detail}")),
             ClientEvent::Replaced { .. } => {
                 self.say("you have logged in somewhere else, and are logged out here");
