@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use crate::{matches, process::Process};
+use crate::{in_time, matches, process::Process};
 
 /// A message that a client delivered: session, sender, text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +160,13 @@ impl Client {
         let refused = self.refused(json!({"command": "lookup", "handle": handle})).await;
         assert_eq!(refused["code"], "unavailable", "{refused}");
         refused
+    }
+
+    /// Asks where somebody is until nobody can say: a server needs a moment to notice who is gone without a word.
+    pub async fn misses_in_time(&mut self, handle: &str) {
+        let lookup = json!({"command": "lookup", "handle": handle});
+        let asking = async { while self.ask(lookup.clone()).await["code"] != "unavailable" {} };
+        in_time(&format!("{handle} to be unavailable"), asking).await;
     }
 
     /// Says something in a session.

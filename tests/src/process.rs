@@ -51,6 +51,12 @@ impl Process {
         &self.name
     }
 
+    /// Its number, while it runs.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("{} is gone already", self.name))
+    }
+
     /// Writes a line to its standard input.
     pub async fn write(&mut self, line: &str) {
         self.chronicle.note(&self.name, ">", line);
@@ -78,7 +84,7 @@ impl Process {
     /// Sends it a signal, such as `TERM`.
     pub async fn signal(&self, signal: &str) {
         self.chronicle.note(&self.name, "!", signal);
-        let Some(pid) = self.child.id() else { panic!("{} is gone already", self.name) };
+        let pid = self.id();
         // The shell has this built in; a library for it would be a dependency more.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}")).status().await;
         assert!(sent.is_ok_and(|status| status.success()), "{} cannot be sent {signal}", self.name);

@@ -15,6 +15,8 @@ mod configuration;
 mod demonstration;
 #[path = "system/hostile.rs"]
 mod hostile;
+#[path = "system/line.rs"]
+mod line;
 #[path = "system/refusal.rs"]
 mod refusal;
 #[path = "system/restart.rs"]

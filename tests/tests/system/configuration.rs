@@ -154,6 +154,12 @@ async fn addresses_that_cannot_be_are_told() {
     check(&ended, 2, &["--listen", "here"]);
     let ended = town.run(&["server"]).await;
     check(&ended, 2, &["--config"]);
+    let mut server = town.process("loud", &["server", "--config", config], |command| {
+        command.env("ANTIPHON_LOG", "antiphon=loud");
+    });
+    assert_eq!(server.ended().await.code(), Some(2));
+    let told = town.log("loud");
+    assert!(told.contains("ANTIPHON_LOG") && told.contains("what to do: "), "{told}");
     let ended = town.run(&["server", "--config", config, "--colour"]).await;
     check(&ended, 2, &["--colour"]);
 }
@@ -200,6 +206,8 @@ async fn an_identity_folder_that_cannot_be_used_is_told() {
     let no_port = town.run(&["client", "--identity", "new", "--server", "home.example=localhost"]).await;
     check(&no_port, 2, &["--server", "NAME=HOST:PORT"]);
     check(&town.run(&["client"]).await, 2, &["--identity"]);
+    let everywhere = town.run(&["client", "--identity", "bob", "--listen", "0.0.0.0:0"]).await;
+    check(&everywhere, 1, &["0.0.0.0", "--advertise IP:PORT"]);
 }
 
 #[tokio::test]

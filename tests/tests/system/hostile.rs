@@ -120,6 +120,45 @@ async fn a_user_who_asks_and_never_listens_loses_the_connection() {
     served(&town, &home, "bob", &mut alice).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn users_who_vanish_leave_nothing_at_the_server() {
+    const CONNECTIONS: usize = 50;
+    let town = Town::found(PROGRAM).await;
+    let mut home = town.server("home.example").await;
+    let mut alice = town.citizen("alice", &home, &home).await;
+    town.citizen("mallory", &home, &home).await.quits().await;
+    let files = format!("/proc/{}/fd", home.process().id());
+    let open = || std::fs::read_dir(&files).unwrap().count();
+    let before = open();
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut mallory = dial_as::<ToServer>(&town, "mallory", &home).await;
+        let login = Login { id: RequestId(1), address: "127.0.0.1:1".parse().unwrap() };
+        mallory.send(&ToServer::Login(login)).await.unwrap();
+        mallory.receive().await.unwrap();
+        // The next login replaces this one, whose connection the server ends; nobody reads what it says.
+        connections.push(mallory);
+    }
+    drop(connections);
+    // The database may hold more files open than before, but by far not one for each connection.
+    let handle = alice.handle().to_owned();
+    let closing = async {
+        while open() > before + CONNECTIONS / 2 {
+            alice.finds(&handle).await;
+        }
+    };
+    in_time("the server to close what nobody uses", closing).await;
+    alice.misses_in_time(&mallory_handle(&town)).await;
+}
+
+/// The handle that Mallory's client keeps.
+fn mallory_handle(town: &Town) -> String {
+    let text = std::fs::read_to_string(town.folder().join("mallory/client.toml")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("handle = ")).unwrap();
+    line.split('"').nth(1).unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_member_that_stands_still_holds_up_no_other_session() {
     let town = Town::found(PROGRAM).await;
