@@ -223,7 +223,9 @@ mod tests {
     use super::*;
 
     /// The chapters that the mutants of this crate speak of.
-    const TEXT: [&str; 6] = [
+    const TEXT: [&str; 8] = [
+        include_str!("../../spec/text/certificates.md"),
+        include_str!("../../spec/text/wire.md"),
         include_str!("../../spec/text/registration.md"),
         include_str!("../../spec/text/login.md"),
         include_str!("../../spec/text/preferences.md"),
