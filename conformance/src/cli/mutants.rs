@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
 use super::{AS_EXPECTED, FAILED, Stopped, TargetArguments, build, print};
@@ -13,6 +14,9 @@ use crate::{
     run::{Outcome, Verdict, run},
     target::{Mutants, Target, Values},
 };
+
+/// Variants that are run at the same time: most of the time, live cases wait.
+const MUTANTS_AT_A_TIME: usize = 4;
 
 /// Arguments of `mutants`.
 #[derive(Debug, Args)]
@@ -72,8 +76,16 @@ impl MutantsArguments {
             .collect();
         let (target, start) = (Arc::new(target), Instant::now());
         let mut survivors = 0;
-        for mutant in &chosen {
-            let killers = self.killers(&target, &mutants, mutant, &cases).await?;
+        let run_one = |mutant: Mutant| {
+            let (this, target, mutants, cases) = (&self, &target, &mutants, &cases);
+            async move {
+                let killers = this.killers(target, mutants, &mutant, cases).await?;
+                Ok::<_, Stopped>((mutant, killers))
+            }
+        };
+        let count = chosen.len();
+        let mut verdicts = stream::iter(chosen).map(run_one).buffered(MUTANTS_AT_A_TIME);
+        while let Some((mutant, killers)) = verdicts.try_next().await? {
             let verdict = if killers.is_empty() { "SURVIVED" } else { "killed" };
             survivors += usize::from(killers.is_empty());
             let shown: Vec<&str> = killers.iter().take(3).map(String::as_str).collect();
@@ -87,14 +99,16 @@ impl MutantsArguments {
         }
         print(&format!(
             "{} of {} mutants killed in {:.1} s\n",
-            chosen.len() - survivors,
-            chosen.len(),
+            count - survivors,
+            count,
             start.elapsed().as_secs_f64()
         ));
         Ok(if survivors == 0 { AS_EXPECTED } else { FAILED })
     }
 
     /// The cases that fail and name the broken requirement: by what the variant says, not because it is gone.
+    ///
+    /// Live cases wait for what a wrong variant does not say; they are run where no vector fails, unless all are wanted.
     async fn killers(
         &self,
         target: &Arc<Target>,
@@ -102,21 +116,25 @@ impl MutantsArguments {
         mutant: &Mutant,
         cases: &[Case],
     ) -> Result<Vec<String>, Stopped> {
-        let names_it = |case: &&Case| case.requirements.contains(&mutant.breaks);
-        let run_these: Vec<Case> =
-            cases.iter().filter(|case| self.all_cases || names_it(case)).cloned().collect();
-        if run_these.is_empty() {
-            return Ok(Vec::new());
-        }
         let variant = Variant { variable: mutants.variable.clone(), name: mutant.name.clone() };
         let options = self.target.options(Some(variant), String::new());
-        let outcomes = run(target, run_these, &options, |_: &Outcome| {})
-            .await
-            .map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
-        let failed = outcomes.into_iter().filter(|outcome| {
-            outcome.verdict == Verdict::Fail && outcome.answered && names_it(&&outcome.case)
-        });
-        Ok(failed.map(|outcome| outcome.case.id).collect())
+        let names_it = |case: &Case| case.requirements.contains(&mutant.breaks);
+        let mut killers = Vec::new();
+        for live in [false, true] {
+            let wanted = |case: &&Case| case.is_live() == live && (self.all_cases || names_it(case));
+            let run_these: Vec<Case> = cases.iter().filter(wanted).cloned().collect();
+            if run_these.is_empty() || !(killers.is_empty() || self.all_cases) {
+                continue;
+            }
+            let outcomes = run(target, run_these, &options, |_: &Outcome| {})
+                .await
+                .map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
+            let failed = outcomes.into_iter().filter(|outcome| {
+                outcome.verdict == Verdict::Fail && outcome.answered && names_it(&outcome.case)
+            });
+            killers.extend(failed.map(|outcome| outcome.case.id));
+        }
+        Ok(killers)
     }
 }
 
