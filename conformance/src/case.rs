@@ -21,10 +21,13 @@ pub(crate) enum Role {
     Server,
     /// A client.
     Client,
+    /// A directory node.
+    DirectoryNode,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 5] = [Self::Codec, Self::Verifier, Self::Member, Self::Server, Self::Client];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Codec, Self::Verifier, Self::Member, Self::Server, Self::Client, Self::DirectoryNode];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +36,7 @@ impl Role {
             Self::Member => "member",
             Self::Server => "server",
             Self::Client => "client",
+            Self::DirectoryNode => "directory-node",
         }
     }
 }

@@ -14,12 +14,14 @@
 //! | server | `{work}` | an empty folder for whatever the server stores |
 //! | server | `{registration}` | `open` or `closed`: whether it makes new accounts |
 //! | server | `{config}` | in commands: the file that was made of the template |
+//! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
+//! | directory node | `{lease}` | the lease that it gives, in seconds |
 //! | client | `{root}` | the suite's root certificate (PEM) |
 //! | client | `{identity}` | an empty folder for whatever the client stores |
 //! | client | `{server-name}`, `{server-address}`, `{registration-address}` | the server, which is the suite |
 //!
 //! A server says on its standard output that it is ready, with a line that is a JSON object with the fields `event`:
-//! `"ready"`, `listen` and `registration`, the two addresses. A client takes commands and gives events as JSON lines,
+//! `"ready"`, `listen` and `registration`, the two addresses; a directory node says so with `listen` alone. A client takes commands and gives events as JSON lines,
 //! as the documentation of the reference client tells. A shim answers JSON lines ([`crate::shim`]).
 
 use std::{
@@ -51,6 +53,9 @@ pub struct Target {
     /// The client.
     #[serde(default)]
     pub(crate) client: Option<Program>,
+    /// The directory node.
+    #[serde(default)]
+    pub(crate) directory_node: Option<Program>,
     /// Wrong variants of the implementation.
     #[serde(default)]
     pub(crate) mutants: Option<Mutants>,
@@ -159,9 +164,12 @@ impl Target {
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         target.folder = folder.canonicalize().map_err(read)?;
         target.variables.extend(set.iter().cloned());
-        for (role, program) in
-            [(Role::Codec, &target.shim), (Role::Server, &target.server), (Role::Client, &target.client)]
-        {
+        for (role, program) in [
+            (Role::Codec, &target.shim),
+            (Role::Server, &target.server),
+            (Role::Client, &target.client),
+            (Role::DirectoryNode, &target.directory_node),
+        ] {
             if target.roles.contains(&role) && program.is_none() {
                 return Err(TargetError::NoProgram(role.as_str()));
             }

@@ -1,7 +1,10 @@
 //! Live cases: conversations over real TLS, in which the suite plays everybody but the implementation under test.
 
 mod client;
+mod directory;
+mod pki;
 mod server;
+mod started;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +38,7 @@ pub(crate) struct LiveCase {
 
 /// Every live case.
 pub(crate) fn all() -> impl Iterator<Item = LiveCase> {
-    client::cases().chain(server::cases())
+    client::cases().chain(server::cases()).chain(directory::cases())
 }
 
 /// What the live cases of one run share.
@@ -45,6 +48,7 @@ pub(crate) struct World {
     variant: Option<Variant>,
     folder: PathBuf,
     server_stage: OnceCell<server::SharedStage>,
+    node_stage: OnceCell<directory::Shared>,
 }
 
 impl World {
@@ -58,7 +62,13 @@ impl World {
         folder: PathBuf,
     ) -> Result<Arc<Self>, Failure> {
         std::fs::create_dir_all(&folder).map_err(Failure::harness)?;
-        Ok(Arc::new(Self { target, variant, folder, server_stage: OnceCell::new() }))
+        Ok(Arc::new(Self {
+            target,
+            variant,
+            folder,
+            server_stage: OnceCell::new(),
+            node_stage: OnceCell::new(),
+        }))
     }
 
     /// The implementation under test.
@@ -79,5 +89,10 @@ impl World {
     /// The server that most cases with a server under test share.
     pub(crate) fn server_stage(&self) -> &OnceCell<server::SharedStage> {
         &self.server_stage
+    }
+
+    /// The directory node that most cases with a directory node under test share.
+    pub(crate) fn node_stage(&self) -> &OnceCell<directory::Shared> {
+        &self.node_stage
     }
 }

@@ -125,8 +125,10 @@ async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStre
     let refusal = match (&peer, is_full) {
         (Some(Identity::Server(_)), false) => None,
         (Some(Identity::Server(_)), true) => Some(ErrorCode::LimitReached),
-        // Nodes have nothing to ask of each other yet.
-        (Some(Identity::DirectoryNode(_) | Identity::User(_)) | None, _) => Some(ErrorCode::Forbidden),
+        // The verifier takes nobody else on this port.
+        (Some(Identity::DirectoryNode(_) | Identity::User(_)) | None, _) => {
+            Some(ErrorCode::CertificateRefused)
+        }
     };
     if let Some(code) = refusal {
         debug!(%code, "a peer was refused");

@@ -14,7 +14,7 @@ mod resolve;
 mod restart;
 mod stage;
 
-pub(super) use self::stage::SharedStage;
+pub(super) use self::stage::{Done, Link, SharedStage, expect_equal, want};
 use super::LiveCase;
 
 /// The cases of this folder, chapter by chapter.

@@ -18,7 +18,7 @@ use super::{Done, LONG_PATIENCE};
 use crate::{case::Failure, process::PATIENCE};
 
 /// Messages of a dialling end, some of which ask.
-pub(in crate::live::server) trait Asks:
+pub(in crate::live) trait Asks:
     DiallerMessage + antiphon_spec::channel::Request<Answer = <Self as DiallerMessage>::Answer>
 {
 }

@@ -30,17 +30,17 @@ use crate::{case::Failure, process::PATIENCE};
 type AnswerOf<M> = <M as antiphon_protocol::message::DiallerMessage>::Answer;
 
 /// A connection on which the suite asks the server under test.
-pub(in crate::live::server) struct Link<M: Asks> {
+pub(in crate::live) struct Link<M: Asks> {
     connection: DiallingEnd<TcpStream, M>,
     last: u64,
     probes: u64,
 }
 
 /// A server's connection.
-pub(in crate::live::server) type PeerLink = Link<ToPeerServer>;
+pub(in crate::live) type PeerLink = Link<ToPeerServer>;
 
 impl<M: Asks> Link<M> {
-    pub(super) async fn dial(
+    pub(in crate::live) async fn dial(
         dialler: &Dialler,
         address: ContactAddress,
         whom: &Identity,
@@ -54,17 +54,17 @@ impl<M: Asks> Link<M> {
     }
 
     /// The ID of the next request.
-    pub(in crate::live::server) fn id(&mut self) -> RequestId {
+    pub(in crate::live) fn id(&mut self) -> RequestId {
         self.last += 1;
         RequestId(self.last)
     }
 
     /// The ID of the last request.
-    pub(in crate::live::server) fn last_id(&self) -> RequestId {
+    pub(in crate::live) fn last_id(&self) -> RequestId {
         RequestId(self.last)
     }
 
-    pub(in crate::live::server) async fn send(&mut self, message: &M) -> Done {
+    pub(in crate::live) async fn send(&mut self, message: &M) -> Done {
         match timeout(PATIENCE, self.connection.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
@@ -75,7 +75,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// Sends; false when the peer has ended the connection.
-    pub(in crate::live::server) async fn send_unless_ended(&mut self, message: &M) -> Result<bool, Failure> {
+    pub(in crate::live) async fn send_unless_ended(&mut self, message: &M) -> Result<bool, Failure> {
         match timeout(PATIENCE, self.connection.send(message)).await {
             Ok(Ok(())) => Ok(true),
             Ok(Err(SendError::Lost(_))) => Ok(false),
@@ -86,7 +86,12 @@ impl<M: Asks> Link<M> {
 
     async fn send_item(&mut self, message: &impl Serialize) -> Done {
         let item = cbor::encode(message).map_err(Failure::harness)?;
-        let sent = self.connection.writer().send_unchecked_frame(&item).await;
+        self.send_frame(&item).await
+    }
+
+    /// Sends a frame around whatever bytes.
+    pub(in crate::live) async fn send_frame(&mut self, item: &[u8]) -> Done {
+        let sent = self.connection.writer().send_unchecked_frame(item).await;
         sent.map_err(|error| Failure::unexpected("a connection that goes on", error))
     }
 
@@ -100,7 +105,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// The next message that is no ping.
-    pub(in crate::live::server) async fn next(&mut self) -> Result<AnswerOf<M>, Failure> {
+    pub(in crate::live) async fn next(&mut self) -> Result<AnswerOf<M>, Failure> {
         match timeout(PATIENCE, self.receive()).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(ended)) => Err(Failure::unexpected("a message", format!("{ended}: {ended:?}"))),
@@ -109,7 +114,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// The bytes of the next message.
-    pub(in crate::live::server) async fn next_frame(&mut self) -> Result<Vec<u8>, Failure> {
+    pub(in crate::live) async fn next_frame(&mut self) -> Result<Vec<u8>, Failure> {
         match timeout(PATIENCE, self.connection.reader().receive_frame()).await {
             Ok(Ok(Some(frame))) => Ok(frame.to_vec()),
             Ok(Ok(None)) => Err(Failure::unexpected("a frame", "the end of the stream")),
@@ -119,13 +124,13 @@ impl<M: Asks> Link<M> {
     }
 
     /// Asks and takes the next message as the answer.
-    pub(in crate::live::server) async fn ask(&mut self, request: M) -> Result<AnswerOf<M>, Failure> {
+    pub(in crate::live) async fn ask(&mut self, request: M) -> Result<AnswerOf<M>, Failure> {
         self.send(&request).await?;
         self.next().await
     }
 
     /// A sign of life: nothing else has come, and whatever was sent before this is with the server.
-    pub(in crate::live::server) async fn probe(&mut self) -> Done {
+    pub(in crate::live) async fn probe(&mut self) -> Done {
         self.probes += 1;
         let probe = self.probes;
         self.send(&M::ping(probe)).await?;
@@ -137,7 +142,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// The next message refuses the request of this ID with this code.
-    pub(in crate::live::server) async fn is_refused(&mut self, id: RequestId, code: ErrorCode) -> Done {
+    pub(in crate::live) async fn is_refused(&mut self, id: RequestId, code: ErrorCode) -> Done {
         let message = self.next().await?;
         match M::answer(&message) {
             Some((of, Answer::Refused(with))) if (of, with) == (id, code) => Ok(()),
@@ -149,11 +154,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// As [`Link::is_refused`], for what may take as long as a request may stay open elsewhere.
-    pub(in crate::live::server) async fn is_refused_at_last(
-        &mut self,
-        id: RequestId,
-        code: ErrorCode,
-    ) -> Done {
+    pub(in crate::live) async fn is_refused_at_last(&mut self, id: RequestId, code: ErrorCode) -> Done {
         let expected = || format!("a refusal of request {} with {code}", id.0);
         let message = match timeout(LONG_PATIENCE, self.receive()).await {
             Ok(Ok(message)) => message,
@@ -167,7 +168,7 @@ impl<M: Asks> Link<M> {
     }
 
     /// The next thing that comes is an error with this code.
-    pub(in crate::live::server) async fn closed_with(&mut self, code: ErrorCode) -> Done {
+    pub(in crate::live) async fn closed_with(&mut self, code: ErrorCode) -> Done {
         match timeout(PATIENCE, self.receive()).await {
             Ok(Err(Ended::Error(with))) if with == code => Ok(()),
             Ok(Err(ended)) => {

@@ -7,7 +7,6 @@
 mod asked;
 mod link;
 mod node;
-mod pki;
 mod played;
 mod under_test;
 
@@ -40,23 +39,24 @@ use antiphon_spec::{
 use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::net::TcpStream;
 
+pub(in crate::live) use self::link::Link;
+use self::under_test::{Files, Running};
 pub(super) use self::{
-    link::{Client, Link, PeerLink},
+    link::{Client, PeerLink},
     node::Node,
     played::Played,
 };
-use self::{
-    pki::Pki,
-    under_test::{Files, Running},
-};
 use crate::{
     case::{Failure, LiveTest, Role},
-    live::{LiveCase, World},
+    live::{
+        LiveCase, World,
+        pki::{self, Pki},
+    },
     process::PATIENCE,
 };
 
 /// What a case comes to.
-pub(super) type Done = Result<(), Failure>;
+pub(in crate::live) type Done = Result<(), Failure>;
 
 /// How long what waits for a request's deadline may take.
 const LONG_PATIENCE: Duration = Duration::from_secs(40);
@@ -84,10 +84,14 @@ macro_rules! want {
         }
     }};
 }
-pub(super) use want;
+pub(in crate::live) use want;
 
 /// Two values have to be equal.
-pub(super) fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, got: &T) -> Done {
+pub(in crate::live) fn expect_equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: &T,
+    got: &T,
+) -> Done {
     if expected == got {
         Ok(())
     } else {
@@ -209,7 +213,7 @@ impl Stage {
     pub(super) async fn shared(world: &Arc<World>) -> Result<Self, Failure> {
         let shared = world.server_stage().get_or_try_init(|| async {
             let place = Arc::new(Place::new(world, "under-test.example", Alone::default()).await?);
-            let running = place.files.start(world.target(), world.variant(), false).await?;
+            let running = place.files.start(world, false).await?;
             Ok::<_, Failure>(SharedStage { place, running })
         });
         let SharedStage { place, running } = shared.await?;
@@ -222,7 +226,7 @@ impl Stage {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("alone-{}.example", COUNT.fetch_add(1, Ordering::SeqCst));
         let place = Arc::new(Place::new(world, &name, alone).await?);
-        let running = place.files.start(world.target(), world.variant(), alone.is_closed).await?;
+        let running = place.files.start(world, alone.is_closed).await?;
         let (address, registration) = (running.address, running.registration);
         Ok(Self { world: Arc::clone(world), place, address, registration, own: Some(running) })
     }
@@ -236,8 +240,7 @@ impl Stage {
 
     /// Starts the server again, over what it has stored.
     pub(super) async fn restart(&mut self, alone: Alone) -> Done {
-        let running =
-            self.place.files.start(self.world.target(), self.world.variant(), alone.is_closed).await?;
+        let running = self.place.files.start(&self.world, alone.is_closed).await?;
         (self.address, self.registration) = (running.address, running.registration);
         self.own = Some(running);
         Ok(())

@@ -25,8 +25,8 @@ use super::{
     ANY_PORT, Done,
     asked::{Asked, Listening, Watched},
     handle_bytes,
-    pki::Pki,
 };
+use crate::live::pki::Pki;
 use crate::{case::Failure, process::PATIENCE};
 
 /// The lease that is given unless a case says otherwise; long, so that nothing is renewed meanwhile.

@@ -29,8 +29,8 @@ use super::{
     expect_equal, handle_bytes,
     link::{Link, PeerLink},
     node::Node,
-    pki::Pki,
 };
+use crate::live::pki::Pki;
 use crate::{case::Failure, process::PATIENCE};
 
 /// A server that the suite plays.

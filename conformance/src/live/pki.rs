@@ -20,41 +20,58 @@ use crate::case::Failure;
 const LIFETIME: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
 /// Issues, and makes ends that trust what was issued.
-pub(super) struct Pki {
+pub(in crate::live) struct Pki {
     authority: Authority,
     trust: Arc<Trust>,
     clock: Clock,
 }
 
 impl Pki {
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(in crate::live) fn new() -> Result<Self, Failure> {
         let clock: Clock = Arc::new(SystemClock);
         let authority = Authority::create(key()?, validity(&clock), serial()?).map_err(Failure::harness)?;
         let trust = Arc::new(authority.trust().map_err(Failure::harness)?);
         Ok(Self { authority, trust, clock })
     }
 
-    pub(super) fn clock(&self) -> &Clock {
+    pub(in crate::live) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    pub(super) fn trust(&self) -> &Trust {
+    pub(in crate::live) fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    pub(super) fn root(&self) -> &CertificateDer<'static> {
+    pub(in crate::live) fn root(&self) -> &CertificateDer<'static> {
         self.authority.certificate()
     }
 
     /// A server's TLS leaf, and its key.
-    pub(super) fn server(&self, name: &ServerName) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
+    pub(in crate::live) fn server(
+        &self,
+        name: &ServerName,
+    ) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
         let key = key()?;
         let issued = self.authority.issue_server(name, key.public_key(), validity(&self.clock), serial()?);
         Ok((issued.map_err(Failure::harness)?, key))
     }
 
+    /// A directory node's certificate, and its key.
+    pub(in crate::live) fn directory_node(
+        &self,
+        name: &ServerName,
+    ) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
+        let key = key()?;
+        let validity = validity(&self.clock);
+        let issued = self.authority.issue_directory_node(name, key.public_key(), validity, serial()?);
+        Ok((issued.map_err(Failure::harness)?, key))
+    }
+
     /// A server's authority for its users, and its key.
-    pub(super) fn user_ca(&self, home: &ServerName) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
+    pub(in crate::live) fn user_ca(
+        &self,
+        home: &ServerName,
+    ) -> Result<(CertificateDer<'static>, KeyPair), Failure> {
         let key = key()?;
         let issued =
             self.authority.issue_user_authority(home, key.public_key(), validity(&self.clock), serial()?);
@@ -62,7 +79,7 @@ impl Pki {
     }
 
     /// What a user of an authority proves who it is with.
-    pub(super) fn user(
+    pub(in crate::live) fn user(
         &self,
         ca: &UserIssuer,
         handle: &UserHandle,
@@ -74,30 +91,25 @@ impl Pki {
     }
 
     /// What a server or a directory node proves who it is with.
-    pub(super) fn credentials(&self, whom: &Identity) -> Result<Credentials, Failure> {
+    pub(in crate::live) fn credentials(&self, whom: &Identity) -> Result<Credentials, Failure> {
         let (certificate, key) = match whom {
             Identity::Server(name) => self.server(name)?,
-            Identity::DirectoryNode(name) => {
-                let key = key()?;
-                let validity = validity(&self.clock);
-                let issued = self.authority.issue_directory_node(name, key.public_key(), validity, serial()?);
-                (issued.map_err(Failure::harness)?, key)
-            }
+            Identity::DirectoryNode(name) => self.directory_node(name)?,
             Identity::User(user) => return Err(Failure::harness(format!("{user} is no server"))),
         };
         Credentials::new(vec![certificate], &key).map_err(Failure::harness)
     }
 
-    pub(super) fn acceptor(&self, port: Port, credentials: Credentials) -> Acceptor {
+    pub(in crate::live) fn acceptor(&self, port: Port, credentials: Credentials) -> Acceptor {
         Acceptor::new(port, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock))
     }
 
-    pub(super) fn dialler(&self, credentials: Option<Credentials>) -> Dialler {
+    pub(in crate::live) fn dialler(&self, credentials: Option<Credentials>) -> Dialler {
         Dialler::new(credentials, Arc::clone(&self.trust), Arc::clone(&self.clock))
     }
 }
 
-pub(super) fn key() -> Result<KeyPair, Failure> {
+pub(in crate::live) fn key() -> Result<KeyPair, Failure> {
     KeyPair::generate(KeyAlgorithm::Ed25519).map_err(Failure::harness)
 }
 
