@@ -74,8 +74,8 @@ async fn nonsense_at_every_port() {
 
 #[tokio::test]
 async fn two_hundred_half_open_connections_at_every_port() {
-    let town = Town::found(PROGRAM).await;
-    let home = town.server("home.example").await;
+    let mut town = Town::found(PROGRAM).await;
+    let mut home = town.server("home.example").await;
     let mut alice = town.citizen("alice", &home, &home).await;
     let mut kept = Vec::new();
     let mut ports: Vec<_> = home.ports().chain(town.node.ports()).collect();
@@ -84,6 +84,10 @@ async fn two_hundred_half_open_connections_at_every_port() {
         kept.extend(flood(port, 200, HALF_A_HELLO).await);
     }
     served(&town, &home, "bob", &mut alice).await;
+    // Nor do they keep anybody from going.
+    alice.quits().await;
+    home.stop().await;
+    town.node.stop().await;
     drop(kept);
 }
 

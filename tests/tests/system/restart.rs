@@ -146,6 +146,32 @@ async fn the_directory_node_crashes_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_server_that_stands_still_holds_up_nobody_else() {
+    let town = Town::found(PROGRAM).await;
+    let (home1, mut home2) = (town.server("home1.example").await, town.server("home2.example").await);
+    let mut alice = town.citizen("alice", &home1, &home1).await;
+    let bob = town.citizen("bob", &home1, &home1).await;
+    let mut carol = town.citizen("carol", &home2, &home2).await;
+    let mut dave = town.client("dave", &home2, &home1).await;
+    dave.registers().await;
+    let session = alice.creates().await;
+    alice.brings_in(&session, &mut carol, &mut []).await;
+
+    // It takes connections and requests, and answers nothing.
+    home2.process().signal("STOP").await;
+    let login = dave.begin(json!({"command": "login"})).await;
+    let lookup = alice.begin(json!({"command": "lookup", "handle": carol.handle()})).await;
+    assert_eq!(alice.finds(bob.handle()).await, bob.address());
+    all_talk(&session, &mut [&mut alice, &mut carol], "nobody needs a server to talk").await;
+    assert_eq!(alice.answer(lookup).await["code"], "unavailable");
+    assert_eq!(dave.answer(login).await["code"], "home-unreachable");
+
+    home2.process().signal("CONT").await;
+    assert_eq!(alice.finds(carol.handle()).await, carol.address());
+    dave.logs_in().await;
+}
+
+#[tokio::test]
 async fn a_server_need_not_wait_for_the_directory_node() {
     let mut town = Town::found(PROGRAM).await;
     town.node.crash().await;
