@@ -130,6 +130,15 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
         }
     }
 
+    /// The connection ends, and not one message comes before.
+    pub(super) async fn ends_silently(mut self) -> Result<(), Failure> {
+        let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
+        match frame.map_err(|_| Failure::unexpected("the end of the connection", "it goes on"))? {
+            Ok(Some(frame)) => Err(Failure::unexpected("the end without a word", hex::encode(&frame))),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
     async fn last_word(mut self, word: &In) -> Result<(), Failure> {
         let last = loop {
             match self.read().await? {

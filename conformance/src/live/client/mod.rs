@@ -5,6 +5,7 @@
 
 mod chain;
 pub(super) mod driver;
+mod hello;
 mod line;
 mod realm;
 mod scene;
@@ -12,11 +13,13 @@ mod server;
 
 mod closing;
 mod coordinator;
+mod dialling;
 mod invitee;
 mod inviter;
 mod member;
 mod messages;
 mod newcomer;
+mod registration;
 
 use super::LiveCase;
 
@@ -45,6 +48,8 @@ const ALL: &[&[LiveCase]] = &[
     messages::CASES,
     inviter::CASES,
     coordinator::CASES,
+    registration::CASES,
+    dialling::CASES,
 ];
 
 /// Every case for a client.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use antiphon_protocol::{
     certificate::{Authority, Serial, Template, Trust, UserIssuer, Validity, VerifiedPeer},
     connection::{AcceptError, Acceptor, Dialler},
-    key::{KeyAlgorithm, KeyPair},
+    key::{KeyAlgorithm, KeyPair, PublicKey},
     tls::{Clock, Credentials, Port, SystemClock},
 };
 use antiphon_spec::{
@@ -90,11 +90,9 @@ impl Realm {
     pub(super) fn sign(
         &self,
         template: &Template,
-        key: &KeyPair,
+        key: &PublicKey,
     ) -> Result<CertificateDer<'static>, Failure> {
-        template
-            .signed_by(key.public_key(), self.authority.certificate(), self.authority.key())
-            .map_err(Failure::harness)
+        template.signed_by(key, self.authority.certificate(), self.authority.key()).map_err(Failure::harness)
     }
 }
 
@@ -121,11 +119,10 @@ impl Home {
     pub(super) fn chain(
         &self,
         template: &Template,
-        key: &KeyPair,
+        key: &PublicKey,
     ) -> Result<Vec<CertificateDer<'static>>, Failure> {
-        let leaf = template
-            .signed_by(key.public_key(), self.issuer.certificate(), &self.issuer_key)
-            .map_err(Failure::harness)?;
+        let leaf =
+            template.signed_by(key, self.issuer.certificate(), &self.issuer_key).map_err(Failure::harness)?;
         Ok(vec![leaf, self.issuer.certificate().clone()])
     }
 
@@ -133,7 +130,7 @@ impl Home {
     pub(super) fn user_chain(
         &self,
         handle: &UserHandle,
-        key: &KeyPair,
+        key: &PublicKey,
     ) -> Result<Vec<CertificateDer<'static>>, Failure> {
         self.chain(&Template::user(handle, today(), serial()?), key)
     }
@@ -154,7 +151,7 @@ impl Person {
     pub(super) async fn new(realm: &Realm, home: &Home, number: u8) -> Result<Self, Failure> {
         let (handle, key) = (home.handle(number), key()?);
         let credentials =
-            Credentials::new(home.user_chain(&handle, &key)?, &key).map_err(Failure::harness)?;
+            Credentials::new(home.user_chain(&handle, key.public_key())?, &key).map_err(Failure::harness)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
         let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
         Ok(Self { handle, key, credentials, address, listener, trust: Arc::clone(&realm.trust) })
