@@ -48,6 +48,12 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(store_under_a_later_epoch(world)),
     ),
     case(
+        "home/store-after-a-login-at-home",
+        &["PREF-010", "LOGIN-018"],
+        "A server checks out, then the user logs in at home; the server's store is refused with login-replaced.",
+        |world| Box::pin(store_after_a_login_at_home(world)),
+    ),
+    case(
         "home/store-after-check-in",
         &["PREF-010", "LOGIN-019"],
         "A server that has checked the profile in stores nothing more: refused with login-replaced.",
@@ -205,6 +211,21 @@ async fn store_under_a_later_epoch(world: Arc<World>) -> Done {
         &peer.store(user.handle.id, later, &changed).await?,
     )?;
     expect_equal("the last", &Ok(ProfileVersion(1)), &peer.store(user.handle.id, epoch, &changed).await?)
+}
+
+async fn store_after_a_login_at_home(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let user = stage.account().await?;
+    let mut peer = stage.played("one").await?.dial(&stage).await?;
+    let epoch = peer.check_out(user.handle.id).await?.epoch;
+    let mut client = stage.client(&user).await?;
+    let newer = client.log_in().await?.epoch;
+    let changed = profile(0, &[], &[], false);
+    for epoch in [epoch, newer] {
+        let stored = peer.store(user.handle.id, epoch, &changed).await?;
+        expect_equal("the answer", &Err(ErrorCode::LoginReplaced), &stored)?;
+    }
+    expect_equal("the user's own change", &Ok(ProfileVersion(1)), &client.set(&changed).await?)
 }
 
 async fn store_after_check_in(world: Arc<World>) -> Done {

@@ -12,7 +12,7 @@ use antiphon_spec::{
     },
 };
 
-use super::stage::{Client, Done, Stage, User, address, case, expect_equal, profile, want};
+use super::stage::{Alone, Client, Done, Stage, User, address, case, expect_equal, profile, want};
 use crate::{
     case::Failure,
     live::{LiveCase, World},
@@ -104,6 +104,12 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(home_down(world)),
     ),
     case(
+        "login/home-silent",
+        &["LOGIN-009", "WIRE-062"],
+        "The home server never answers the check-out: refused with home-unreachable, and login may be asked for again.",
+        |world| Box::pin(home_silent(world)),
+    ),
+    case(
         "login/home-is-another",
         &["LOGIN-009", "CERT-022"],
         "Who answers at the home server's address proves another name: refused with home-unreachable, and is asked nothing.",
@@ -132,6 +138,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LOGIN-010", "LOGIN-012"],
         "The directory node refuses the record: the login is refused with location-unreachable and the profile checked in.",
         |world| Box::pin(no_record(world)),
+    ),
+    case(
+        "login/location-down",
+        &["LOGIN-010"],
+        "The directory node is down when a user logs in at home: refused with location-unreachable, and granted once it is up.",
+        |world| Box::pin(location_down(world)),
     ),
     case(
         "login/again-after-no-record",
@@ -311,6 +323,20 @@ async fn home_down(world: Arc<World>) -> Done {
     client.probe().await
 }
 
+async fn home_silent(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let mut home = stage.played("home").await?;
+    let user = stage.visitor(&home)?;
+    let mut client = stage.client(&user).await?;
+    client.ask_login().await?;
+    let _unanswered = home.check_out().await?;
+    let id = client.last_id();
+    client.is_refused_at_last(id, ErrorCode::HomeUnreachable).await?;
+    client.ask_login().await?;
+    home.log_in(2, profile(0, &[], &[], true)).await?;
+    client.logged_in().await.map(drop)
+}
+
 async fn home_is_another(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (home, other) = (stage.played("home").await?, stage.played("other").await?);
@@ -371,6 +397,22 @@ async fn no_record(world: Arc<World>) -> Done {
     drop(refusing);
     let mut peer = home.dial(&stage).await?;
     expect_equal("the list", &Err(ErrorCode::Unavailable), &peer.resolve(&user.handle, &user.handle).await?)
+}
+
+async fn location_down(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone::default()).await?;
+    let user = stage.account().await?;
+    stage.node().go_down().await?;
+    let mut client = stage.client(&user).await?;
+    refused_login(&mut client, ErrorCode::LocationUnreachable).await?;
+    stage.node().come_up().await?;
+    // How soon a server asks again is its own business; that it does is what counts.
+    loop {
+        client.ask_login().await?;
+        if client.logged_in_or_refused(ErrorCode::LocationUnreachable).await? {
+            return Ok(());
+        }
+    }
 }
 
 async fn again_after_no_record(world: Arc<World>) -> Done {

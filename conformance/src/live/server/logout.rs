@@ -11,7 +11,7 @@ use antiphon_spec::{
     },
 };
 
-use super::stage::{Client, Done, Played, Stage, User, case, expect_equal, profile, want};
+use super::stage::{Alone, Client, Done, Played, Stage, User, case, expect_equal, profile, want};
 use crate::live::{LiveCase, World};
 
 /// The cases of this file.
@@ -57,6 +57,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LOGIN-031"],
         "The home server is gone: the record is deleted, and logged-out comes.",
         |world| Box::pin(home_down(world)),
+    ),
+    case(
+        "logout/everybody-down",
+        &["LOGIN-031"],
+        "The directory node and the home server are gone: logged-out comes all the same, then goodbye.",
+        |world| Box::pin(everybody_down(world)),
     ),
     case(
         "logout/connection-lost",
@@ -193,6 +199,19 @@ async fn home_down(world: Arc<World>) -> Done {
     let id = client.ask_logout().await?;
     client.logged_out(id).await?;
     expect_equal("the records", &Vec::new(), &stage.node().records(user.handle.id))
+}
+
+async fn everybody_down(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone::default()).await?;
+    let (home, user, mut client) = visit(&stage).await?;
+    home.stop().await?;
+    stage.node().go_down().await?;
+    let id = client.ask_logout().await?;
+    client.logged_out(id).await?;
+    // There is nobody to ask, and still the list is right.
+    let mut again = stage.client(&user).await?;
+    again.ask_login().await?;
+    again.login_refused(ErrorCode::HomeUnreachable).await
 }
 
 /// The client goes in some way other than a logout; what a logout would undo is undone.

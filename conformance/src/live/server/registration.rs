@@ -56,6 +56,12 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(the_same_key_at_once(world)),
     ),
     case(
+        "registration/the-same-key-while-issuing",
+        &["REG-007"],
+        "A key is registered on two connections before the directory node issues a handle for either; both get the same one.",
+        |world| Box::pin(the_same_key_while_issuing(world)),
+    ),
+    case(
         "registration/many-requests-of-one-connection",
         &["WIRE-058", "WIRE-059", "REG-007", "REG-008"],
         "Six requests for two keys go out before any is answered; each is answered once, with its ID and its key's handle.",
@@ -174,6 +180,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["REG-010"],
         "The directory node refuses to issue a handle; the registration is refused with location-unreachable.",
         |world| Box::pin(location_refuses(world)),
+    ),
+    case(
+        "registration/location-silent",
+        &["REG-010", "WIRE-062"],
+        "The directory node never answers issue; the registration is refused with location-unreachable.",
+        |world| Box::pin(location_silent(world)),
     ),
 ];
 
@@ -364,6 +376,30 @@ async fn the_same_key_at_once(world: Arc<World>) -> Done {
     Ok(())
 }
 
+async fn the_same_key_while_issuing(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone::default()).await?;
+    let key = fresh()?;
+    let (mut one, mut two) = (stage.registrar().await?, stage.registrar().await?);
+    let mut held = stage.node().hold_issues();
+    let asked = stage.request(&mut one, &key)?;
+    one.send(&asked).await?;
+    let first = held.next().await?;
+    let asked = stage.request(&mut two, &key)?;
+    two.send(&asked).await?;
+    // The second request is with the server, and the first one is not answered.
+    two.probe().await?;
+    one.probe().await?;
+    first.carry_out();
+    drop(held);
+    let mut handles = Vec::new();
+    for registrar in [&mut one, &mut two] {
+        let answer = registrar.next().await?;
+        handles.push(want!(answer, FromRegistrar::Registered(body) => body.handle; "registered")?);
+    }
+    let first = handles.first().cloned();
+    expect_equal("the same handle twice", &true, &handles.iter().all(|handle| Some(handle) == first.as_ref()))
+}
+
 async fn many_requests_of_one_connection(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let keys = [fresh()?, fresh()?];
@@ -473,5 +509,18 @@ async fn location_refuses(world: Arc<World>) -> Done {
     let asked = stage.request(&mut registrar, &key)?;
     registrar.refused(asked, ErrorCode::LocationUnreachable).await?;
     drop(refusing);
+    stage.register_on(&mut registrar, &key).await.map(drop)
+}
+
+async fn location_silent(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone::default()).await?;
+    let key = fresh()?;
+    let held = stage.node().hold_issues();
+    let mut registrar = stage.registrar().await?;
+    let asked = stage.request(&mut registrar, &key)?;
+    registrar.send(&asked).await?;
+    let id = registrar.last_id();
+    registrar.is_refused_at_last(id, ErrorCode::LocationUnreachable).await?;
+    drop(held);
     stage.register_on(&mut registrar, &key).await.map(drop)
 }

@@ -52,9 +52,9 @@ struct State {
     leases: BTreeMap<ObjectHandle, u64>,
     log: BTreeMap<ObjectHandle, Vec<ToDirectoryNode>>,
     issued: BTreeSet<ObjectHandle>,
-    /// Who answers in the node's place, for a handle.
+    /// Who answers in the node's place, for a handle or, without one, for `issue`.
     holds: BTreeMap<Option<ObjectHandle>, mpsc::UnboundedSender<Held>>,
-    /// With what is refused, for a handle or, without one, for `issue`.
+    /// With what is refused, in the same way.
     refusals: BTreeMap<Option<ObjectHandle>, ErrorCode>,
 }
 
@@ -189,9 +189,18 @@ impl Node {
 
     /// Lets a case answer what is asked under a handle from now on.
     pub(in crate::live::server) fn hold(&self, handle: ObjectHandle) -> Holding {
+        self.holding(Some(handle))
+    }
+
+    /// Lets a case answer each `issue` from now on.
+    pub(in crate::live::server) fn hold_issues(&self) -> Holding {
+        self.holding(None)
+    }
+
+    fn holding(&self, key: Option<ObjectHandle>) -> Holding {
         let (sender, waiting) = mpsc::unbounded_channel();
-        self.state().holds.insert(Some(handle), sender);
-        Holding { key: Some(handle), waiting, node: self.clone() }
+        self.state().holds.insert(key, sender);
+        Holding { key, waiting, node: self.clone() }
     }
 
     /// Refuses what is asked under a handle from now on, as a node that has failed.
