@@ -157,6 +157,7 @@ async fn users_who_vanish_leave_nothing_at_the_server() {
 }
 
 /// The handle that Mallory's client keeps.
+#[cfg(target_os = "linux")]
 fn mallory_handle(town: &Town) -> String {
     let text = std::fs::read_to_string(town.folder().join("mallory/client.toml")).unwrap();
     let line = text.lines().find(|line| line.starts_with("handle = ")).unwrap();
