@@ -25,6 +25,8 @@ mod restart;
 mod secrecy;
 #[path = "system/session.rs"]
 mod session;
+#[path = "system/tree.rs"]
+mod tree;
 
 /// The program under test, which cargo has built from the working tree.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_antiphon-under-test");

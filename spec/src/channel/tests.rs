@@ -197,7 +197,9 @@ fn check_exchange<M: Request>(requests: &[M], answers: &[M::Answer]) {
             .map(|(_, answer)| answer)
             .collect();
         assert_eq!(good.len(), 2, "{question:?}");
-        assert!(good.contains(&Answer::Granted(question)) && good.contains(&Answer::Refused(ErrorCode::Internal)));
+        assert!(
+            good.contains(&Answer::Granted(question)) && good.contains(&Answer::Refused(ErrorCode::Internal))
+        );
     }
 }
 
