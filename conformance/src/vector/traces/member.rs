@@ -211,5 +211,30 @@ fn admissions(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-074", "SESS-071"],
         "a bad ticket, and a good one after it",
     )?);
+    let (mut trace, epoch) = joined()?;
+    let SessionMessage { body, .. } = in_epoch(&epoch, admit(&epoch, 4)?);
+    let forked = SessionMessage { chain: EpochHash([1; 32]), ..in_epoch(&epoch, body) };
+    trace.received(4, PeerMessage::Session(forked))?;
+    trace.shows("4 close fork")?;
+    cases.push(trace.done("admit-of-fork", &["SESS-023"], "a newcomer has another chain than the member")?);
+    let (mut trace, epoch) = joined()?;
+    let beyond =
+        SessionMessage { epoch: EpochNumber(epoch.number.0 + 2), ..in_epoch(&epoch, admit(&epoch, 4)?) };
+    trace.received(4, PeerMessage::Session(beyond))?;
+    trace.shows("4 close epoch-impossible")?;
+    cases.push(trace.done(
+        "admit-of-epoch-beyond",
+        &["SESS-019"],
+        "a ticket comes for the epoch after the next",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.said(4, &epoch, admit(&epoch, 4)?)?;
+    trace.said(4, &epoch, SessionBody::Complete(Complete {}))?;
+    trace.shows("4 close unexpected-message")?;
+    cases.push(trace.done(
+        "complete-at-member",
+        &["SESS-024"],
+        "a newcomer completes at a member that does not coordinate",
+    )?);
     Ok(())
 }

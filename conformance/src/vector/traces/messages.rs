@@ -252,5 +252,63 @@ fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-114"],
         "messages wait for members whose links stand",
     )?);
+    late(cases)
+}
+
+/// Everything that a member ignores when its epoch is over.
+fn late(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let hand_over = Change::HandOver(handle_of(3)?);
+    let (mut trace, epoch) = joined()?;
+    let after = trace.change(&epoch, &hand_over, 3, &SILENCE)?;
+    let refused = TokenRefused { code: ErrorCode::SessionFull, number: RequestNumber(1) };
+    for body in [
+        request(1, Change::Leave(handle_of(1)?)),
+        SessionBody::TokenRefused(refused),
+        token_grant(1, grant(&epoch, Change::Join(member(4)?), 2, 1, |_| {})?),
+        SessionBody::TokenReturn(TokenReturn {}),
+        SessionBody::Admitted(Admitted {}),
+        SessionBody::Complete(Complete {}),
+        SessionBody::HandOver(HandOver {}),
+        SessionBody::HandOverAnswer(HandOverAnswer { accepted: true }),
+        close(&epoch, &hand_over, 3)?,
+        SessionBody::Closed(Closed { sent: 0 }),
+        commit(&after, &SILENCE)?,
+        message(1, "late"),
+        received(1),
+    ] {
+        trace.said(1, &epoch, body)?;
+        trace.shows("1 late")?;
+    }
+    trace.said(1, &after, message(1, "and here"))?;
+    trace.shows("user message 1 of 1, 1 received")?;
+    cases.push(trace.done(
+        "late-messages",
+        &["SESS-020", "SESS-025"],
+        "everything that a member can say comes too late, and the link goes on",
+    )?);
+    let (mut trace, _) = joined()?;
+    for _ in 0..64 + 256 {
+        trace.say("a")?;
+    }
+    trace.shows("")?;
+    trace.say("a")?;
+    trace.shows("user not-possible")?;
+    cases.push(trace.done(
+        "outbox-of-256-messages",
+        &["LIM-001", "SESS-114"],
+        "the user says more than can wait",
+    )?);
+    let (mut trace, _) = joined()?;
+    for whom in 50..82 {
+        trace.invite(whom)?;
+        trace.shows(&format!("{whom} dial"))?;
+    }
+    trace.invite(82)?;
+    trace.shows("user invitation-failed 82")?;
+    cases.push(trace.done(
+        "invites-32",
+        &["LIM-001"],
+        "the user invites a 33rd while 32 have not answered",
+    )?);
     Ok(())
 }

@@ -164,7 +164,7 @@ fn giving_up(cases: &mut Vec<VectorCase>) -> Made<()> {
 
 fn welcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
     type Change = fn(&mut Epoch) -> Made<()>;
-    let wrong: [(&str, &str, &str, Change); 7] = [
+    let wrong: [(&str, &str, &str, Change); 9] = [
         ("other-session", "SESS-060", "a welcome into another session", |e| {
             e.session = SessionId([1; 32]);
             Ok(())
@@ -194,6 +194,14 @@ fn welcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
             e.members = [member(1)?, member(2)?, member(3)?].into();
             Ok(())
         }),
+        ("with-newcomers-key", "SESS-062", "another member with the newcomer's key", |e| {
+            e.members = [member(1)?, Member { key: member(2)?.key, ..member(3)? }].into();
+            Ok(())
+        }),
+        ("inviter-with-other-key", "SESS-062", "the inviter with another key than its link's", |e| {
+            e.members = [Member { key: member(5)?.key, ..member(1)? }, member(3)?].into();
+            Ok(())
+        }),
     ];
     for (slug, requirement, about, change) in wrong {
         let (mut trace, epoch) = accepted()?;
@@ -205,16 +213,45 @@ fn welcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
             epoch.session,
             InvitationBody::Welcome(Welcome { epoch: Arc::new(changed), ticket }),
         )?;
+        let code = if requirement == "SESS-060" { "session-id-forged" } else { "malformed" };
+        trace.shows(&format!("1 close {code}, user ended"))?;
         cases.push(trace.done(&format!("welcome-{slug}"), &[requirement], about)?);
     }
-    let (mut trace, epoch) = accepted()?;
-    let mut full = epoch.clone();
-    full.members = (3..35u8)
-        .map(|number| if number == 34 { member(1) } else { member(number) })
-        .collect::<Made<Vec<_>>>()?
-        .into();
-    let ticket = ticket(&epoch, &trace.me, 1, 1)?;
-    trace.told(1, epoch.session, InvitationBody::Welcome(Welcome { epoch: Arc::new(full), ticket }))?;
-    cases.push(trace.done("welcome-full", &["SESS-061"], "a welcome with 32 members")?);
+    full_welcomes(cases)
+}
+
+/// More members than a newcomer can join, and more wrong than that: the checks have an order.
+fn full_welcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let ordered: Vec<Member> = (0..33).filter(|who| *who != 2).map(member).collect::<Made<_>>()?;
+    let unordered: Vec<Member> = ordered.iter().rev().cloned().collect();
+    let other = Nonce([1; 16]);
+    for (slug, requirement, about, members, nonce, code) in [
+        ("full", "SESS-061", "a welcome with 32 members", &ordered, None, "session-full"),
+        (
+            "full-and-unordered",
+            "SESS-061",
+            "32 members against their order",
+            &unordered,
+            None,
+            "session-full",
+        ),
+        (
+            "full-and-other-origin",
+            "SESS-060",
+            "32 members, and another origin",
+            &ordered,
+            Some(other),
+            "session-id-forged",
+        ),
+    ] {
+        let (mut trace, epoch) = accepted()?;
+        let ticket = ticket(&epoch, &trace.me, 1, 1)?;
+        let mut full = epoch.clone();
+        full.members = members.as_slice().into();
+        full.origin.nonce = nonce.unwrap_or(full.origin.nonce);
+        trace.told(1, epoch.session, InvitationBody::Welcome(Welcome { epoch: Arc::new(full), ticket }))?;
+        trace.shows(&format!("1 close {code}, user ended"))?;
+        cases.push(trace.done(&format!("welcome-{slug}"), &[requirement], about)?);
+    }
     Ok(())
 }
