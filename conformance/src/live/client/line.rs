@@ -156,6 +156,22 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
         }
     }
 
+    /// Says goodbye and closes this direction; the client ends the connection without a word but `goodbye`.
+    pub(super) async fn goodbye_ends_it(self) -> Result<(), Failure> {
+        let (mut reader, writer) = self.connection.split();
+        writer.goodbye().await.map_err(ended)?;
+        loop {
+            let frame = timeout(PATIENCE, reader.receive_frame()).await;
+            let frame = frame.map_err(|_| Failure::unexpected("the end of the connection", "it goes on"))?;
+            let Ok(Some(frame)) = frame else { return Ok(()) };
+            let message: In = cbor::decode(&frame)
+                .map_err(|error| Failure::unexpected("a message of the grammar", error))?;
+            if message != In::goodbye() {
+                return Err(Failure::unexpected("the end, or goodbye", shown(&message)));
+            }
+        }
+    }
+
     /// Says goodbye and closes.
     pub(super) async fn goodbye(self) -> Result<(), Failure> {
         self.connection.goodbye().await.map_err(ended)

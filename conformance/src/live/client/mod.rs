@@ -16,6 +16,7 @@ mod coordinator;
 mod dialling;
 mod invitee;
 mod inviter;
+mod login;
 mod member;
 mod messages;
 mod newcomer;
@@ -50,6 +51,7 @@ const ALL: &[&[LiveCase]] = &[
     coordinator::CASES,
     registration::CASES,
     dialling::CASES,
+    login::CASES,
 ];
 
 /// Every case for a client.
