@@ -16,3 +16,6 @@ pub mod message;
 pub mod mutant;
 pub mod signed;
 pub mod tls;
+
+#[cfg(test)]
+mod testing;
