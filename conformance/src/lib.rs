@@ -5,13 +5,16 @@
 //! lines ([`shim`]). Live cases are conversations over real TLS: the suite is the directory node, the other servers and
 //! the other clients. What an implementation is and how it is started stands in its target file ([`target`]).
 
+use antiphon_spec::requirement;
+
 mod case;
 pub mod cli;
+#[cfg(test)]
+mod grammar;
 mod live;
 mod process;
 mod registry;
 mod report;
-mod requirement;
 mod run;
 pub mod shim;
 pub mod target;

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod message;
 pub mod mutant;
 pub mod policy;
+pub mod requirement;
 pub mod session;
 pub mod signed;
 pub mod time;

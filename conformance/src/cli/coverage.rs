@@ -69,6 +69,7 @@ impl CoverageArguments {
             }
             if !of.is_empty() && reason.is_some() {
                 complain(&format!("{} has cases and does not need its exception", requirement.id));
+                code = FAILED;
             }
         }
         for id in reasons.keys().filter(|id| requirement::find(id).is_none()) {
