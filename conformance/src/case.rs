@@ -83,6 +83,11 @@ impl Case {
         matches!(self.body, Body::Live(_))
     }
 
+    /// Whether the case takes a minute and more: such ones are run when a selector names them.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.id.starts_with("slow/")
+    }
+
     pub(crate) const fn kind(&self) -> &'static str {
         if self.is_live() { "live" } else { "vector" }
     }

@@ -48,15 +48,20 @@ pub(crate) fn all() -> Result<Vec<Case>, RegistryError> {
 }
 
 /// The cases that a selector means: an ID or a pattern with `*`, a `uid`, a requirement's ID, a role, or a kind.
+/// A case that is slow has to be named.
 pub(crate) fn selected(case: &Case, selectors: &[String]) -> bool {
-    selectors.is_empty()
-        || selectors.iter().any(|selector| {
-            fits(selector, &case.id)
-                || *selector == case.uid
-                || case.requirements.contains(selector)
-                || selector == case.role.as_str()
-                || selector == case.kind()
-        })
+    let named = |selector: &String| {
+        let by_name = fits(selector, &case.id) && selector != "*";
+        by_name || *selector == case.uid || case.requirements.contains(selector)
+    };
+    let meant = |selector: &String| {
+        selector == "*" || selector == case.role.as_str() || selector == case.kind() || named(selector)
+    };
+    if case.is_slow() {
+        selectors.iter().any(named)
+    } else {
+        selectors.is_empty() || selectors.iter().any(meant)
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use crate::{
 /// How long a live case may take as a whole. Only a failing case ever does.
 const LIVE_DEADLINE: Duration = Duration::from_secs(45);
 
+/// The same for a slow case, which waits for what the text gives a minute and more.
+const SLOW_DEADLINE: Duration = Duration::from_secs(180);
+
 /// Shims that answer vectors at the same time.
 const SHIMS: usize = 2;
 
@@ -162,7 +165,8 @@ pub(crate) async fn run(
                 let (world, done) = (Arc::clone(&world), &done);
                 async move {
                     let start = Instant::now();
-                    let asked = play(test, world).await;
+                    let deadline = if case.is_slow() { SLOW_DEADLINE } else { LIVE_DEADLINE };
+                    let asked = play(test, world, deadline).await;
                     done(number, case, Played::new(asked, start));
                 }
             })
@@ -177,13 +181,11 @@ pub(crate) async fn run(
 }
 
 /// A live case in a task of its own: whatever goes wrong there is its own result.
-async fn play(test: LiveTest, world: Arc<World>) -> Result<Result<(), Failure>, Failure> {
-    let task = tokio::spawn(tokio::time::timeout(LIVE_DEADLINE, test(world)));
+async fn play(test: LiveTest, world: Arc<World>, deadline: Duration) -> Result<Result<(), Failure>, Failure> {
+    let task = tokio::spawn(tokio::time::timeout(deadline, test(world)));
     match task.await {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(_)) => {
-            Err(Failure::unexpected("an end", format!("none within {} s", LIVE_DEADLINE.as_secs())))
-        }
+        Ok(Err(_)) => Err(Failure::unexpected("an end", format!("none within {} s", deadline.as_secs()))),
         Err(error) => Err(Failure::harness(error)),
     }
 }

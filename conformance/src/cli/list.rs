@@ -19,7 +19,10 @@ pub(super) struct ListArguments {
 impl ListArguments {
     pub(super) fn run(self) -> Result<u8, Stopped> {
         let cases = registry::all().map_err(Stopped::harness)?;
-        let chosen: Vec<_> = cases.iter().filter(|case| registry::selected(case, &self.selectors)).collect();
+        let chosen: Vec<_> = cases
+            .iter()
+            .filter(|case| self.selectors.is_empty() || registry::selected(case, &self.selectors))
+            .collect();
         for case in &chosen {
             let level = level(case);
             if self.json {

@@ -121,7 +121,9 @@ impl MutantsArguments {
         let names_it = |case: &Case| case.requirements.contains(&mutant.breaks);
         let mut killers = Vec::new();
         for live in [false, true] {
-            let wanted = |case: &&Case| case.is_live() == live && (self.all_cases || names_it(case));
+            let wanted = |case: &&Case| {
+                !case.is_slow() && case.is_live() == live && (self.all_cases || names_it(case))
+            };
             let run_these: Vec<Case> = cases.iter().filter(wanted).cloned().collect();
             if run_these.is_empty() || !(killers.is_empty() || self.all_cases) {
                 continue;

@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct RunArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// Which: IDs with `*`, uids, requirement IDs, roles, or `vector` and `live`; all without one.
+    /// Which: IDs with `*`, uids, requirement IDs, roles, or `vector` and `live`; all but `slow/*` without one.
     selectors: Vec<String>,
     /// Write the results here as JSON.
     #[arg(long, value_name = "FILE")]

@@ -12,6 +12,7 @@ mod registration;
 mod replacement;
 mod resolve;
 mod restart;
+mod silence;
 mod stage;
 
 pub(super) use self::stage::{Done, Link, SharedStage, expect_equal, want};
@@ -32,6 +33,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
         location::CASES,
         limits::CASES,
         restart::CASES,
+        silence::CASES,
     ]
     .into_iter()
     .flatten()

@@ -104,6 +104,34 @@ impl<M: Asks> Link<M> {
         }
     }
 
+    /// The next message is a ping, which is not answered; returns its number.
+    pub(in crate::live) async fn pinged(&mut self) -> Result<u64, Failure> {
+        match timeout(LONG_PATIENCE, self.connection.receive()).await {
+            Ok(Ok(message)) => match message.link() {
+                Some(LinkMessage::Ping(number)) => Ok(number),
+                Some(_) | None => Err(Failure::unexpected("a ping", format!("{message:?}"))),
+            },
+            Ok(Err(ended)) => Err(Failure::unexpected("a ping", ended)),
+            Err(_) => Err(Failure::unexpected("a ping", "nothing")),
+        }
+    }
+
+    pub(in crate::live) async fn pong(&mut self, number: u64) -> Done {
+        self.send(&M::pong(number)).await
+    }
+
+    /// Nothing more comes but, possibly, an error, and then the end.
+    pub(in crate::live) async fn given_up(&mut self) -> Done {
+        match timeout(LONG_PATIENCE, self.connection.receive()).await {
+            Ok(Err(Ended::Error(_) | Ended::Lost(_))) => Ok(()),
+            Ok(Err(ended)) => Err(Failure::unexpected("a connection that is given up", ended)),
+            Ok(Ok(message)) => {
+                Err(Failure::unexpected("a connection that is given up", format!("{message:?}")))
+            }
+            Err(_) => Err(Failure::unexpected("a connection that is given up", "it goes on")),
+        }
+    }
+
     /// The next message that is no ping.
     pub(in crate::live) async fn next(&mut self) -> Result<AnswerOf<M>, Failure> {
         match timeout(PATIENCE, self.receive()).await {
