@@ -6,7 +6,10 @@ use std::sync::Arc;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::ObjectHandle,
-    message::server_server::{FromPeerServer, LoginEpoch, ProfileVersion},
+    message::{
+        client_server::FromServer,
+        server_server::{FromPeerServer, LoginEpoch, ProfileVersion},
+    },
 };
 
 use super::stage::{Done, Stage, case, expect_equal, profile, want};
@@ -22,6 +25,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LOGIN-015", "REG-013"],
         "Check-outs by two servers and a login at home in turn: each login epoch is greater than all before.",
         |world| Box::pin(check_out(world)),
+    ),
+    case(
+        "home/two-logins-at-once",
+        &["LOGIN-015", "LOGIN-021", "LOGIN-025"],
+        "A server checks out while the user logs in at home; the login of the lower epoch is told that it is over.",
+        |world| Box::pin(two_logins_at_once(world)),
     ),
     case(
         "home/check-out-of-nobody",
@@ -79,6 +88,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["PREF-005", "LIM-001", "WIRE-035"],
         "A store with a list of 200 handles is carried out; one with 201 closes the connection with malformed and changes nothing.",
         |world| Box::pin(store_of_too_many(world)),
+    ),
+    case(
+        "home/longest-profile",
+        &["WIRE-014", "LIM-001"],
+        "Two lists of 200 of the longest handles that there are are stored, and checked out in a frame that is within its cap.",
+        |world| Box::pin(longest_profile(world)),
     ),
     case(
         "home/check-in-twice",
@@ -152,6 +167,34 @@ async fn check_out(world: Arc<World>) -> Done {
         Ok(())
     } else {
         Err(Failure::unexpected("login epochs that increase", format!("{epochs:?}")))
+    }
+}
+
+async fn two_logins_at_once(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let user = stage.account().await?;
+    let mut played = stage.played("one").await?;
+    let (mut client, mut peer) = (stage.client(&user).await?, played.dial(&stage).await?);
+    client.ask_login().await?;
+    let there = peer.check_out(user.handle.id).await?.epoch;
+    // Replaced by the check-out, the login may never have been granted.
+    let here = want!(
+        client.next().await?,
+        FromServer::LoggedIn(body) => Some(body.epoch),
+        FromServer::Refused(body) if body.code == ErrorCode::LoginReplaced => None;
+        "logged-in, or refused with login-replaced"
+    )?;
+    match here {
+        None => Ok(()),
+        Some(here) if here < there => {
+            expect_equal("the epoch that is over", &here, &client.replaced().await?)
+        }
+        Some(_) => {
+            let replace = played.replace().await?;
+            expect_equal("the epoch that is over", &there, &replace.body().epoch)?;
+            replace.done();
+            client.probe().await
+        }
     }
 }
 
@@ -294,6 +337,21 @@ async fn store_of_too_many(world: Arc<World>) -> Done {
     peer.closed_with(ErrorCode::Malformed).await?;
     let seen = played.dial(&stage).await?.check_out(user.handle.id).await?.profile;
     expect_equal("handles on the list", &200, &seen.messaging.deny.iter().count())
+}
+
+async fn longest_profile(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let user = stage.account().await?.handle.id;
+    let mut peer = stage.played("one").await?.dial(&stage).await?;
+    let epoch = peer.check_out(user).await?.epoch;
+    // A server's name of 100 characters.
+    let home = format!("{}.{}.example", ["a"; 63].concat(), ["b"; 28].concat());
+    let list: Vec<String> = (0..200).map(|number| format!("{number:032x}@{home}")).collect();
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let longest = |version| profile(version, &list, &list, true);
+    expect_equal("handles in a list", &200, &longest(0).messaging.deny.iter().count())?;
+    expect_equal("stored", &Ok(ProfileVersion(1)), &peer.store(user, epoch, &longest(0)).await?)?;
+    expect_equal("the profile", &longest(1), &peer.check_out(user).await?.profile)
 }
 
 async fn check_in_twice(world: Arc<World>) -> Done {

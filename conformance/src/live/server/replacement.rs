@@ -1,6 +1,6 @@
 //! A newer login takes the place of the older one (chapter *Login and logout*, section *Replacement*).
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -11,6 +11,7 @@ use antiphon_spec::{
         server_server::LoginEpoch,
     },
 };
+use futures::future::Either;
 
 use super::stage::{Done, Stage, case, expect_equal, profile, want};
 use crate::live::{LiveCase, World};
@@ -82,6 +83,18 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LOGIN-023", "LOGIN-012"],
         "Replace comes with the epoch of the check-out, while its record is not answered: the login does not stand.",
         |world| Box::pin(during_the_login(world)),
+    ),
+    case(
+        "replacement/second-login-before-the-first-is-answered",
+        &["LOGIN-026", "WIRE-058"],
+        "A visitor asks to log in on two connections before the home server answers; in the end the second login stands alone.",
+        |world| Box::pin(second_login_before_the_first_is_answered(world)),
+    ),
+    case(
+        "replacement/during-a-change",
+        &["LOGIN-023", "LOGIN-025"],
+        "Replace comes while the home server has not answered a store: the client is told replaced, then goodbye.",
+        |world| Box::pin(during_a_change(world)),
     ),
     case(
         "replacement/log-in-again",
@@ -257,4 +270,60 @@ async fn log_in_again(world: Arc<World>) -> Done {
     peer.replace(&user.handle, 2).await?;
     second.probe().await?;
     expect_equal("the list", &Ok(second.address()), &peer.resolve(&user.handle, &user.handle).await?)
+}
+
+async fn second_login_before_the_first_is_answered(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let mut home = stage.played("home").await?;
+    let user = stage.visitor(&home)?;
+    let (mut first, mut second) = (stage.client(&user).await?, stage.client(&user).await?);
+    first.ask_login().await?;
+    let asked = home.check_out().await?;
+    second.ask_login().await?;
+    second.probe().await?;
+    asked.checked_out(1, profile(0, &[], &[], true));
+    {
+        // One check-out may serve both, or each has its own.
+        let later = async { home.log_in(2, profile(0, &[], &[], true)).await };
+        let both = async {
+            let is_logged_in = want!(
+                first.next().await?, FromServer::Refused(_) => false, FromServer::LoggedIn(_) => true; "refused or logged-in"
+            )?;
+            if is_logged_in {
+                first.replaced().await?;
+            }
+            second.logged_in().await.map(drop)
+        };
+        let both = pin!(both);
+        match futures::future::select(both, pin!(later)).await {
+            Either::Left((both, _)) => both?,
+            Either::Right((later, both)) => {
+                later?;
+                both.await?;
+            }
+        }
+    }
+    expect_equal("the address", &Ok(second.address()), &second.lookup(&user.handle).await?)?;
+    expect_equal("the records", &1, &stage.node().records(user.handle.id).len())
+}
+
+async fn during_a_change(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let mut home = stage.played("home").await?;
+    let user = stage.visitor(&home)?;
+    let mut client = stage.logged_in_away(&mut home, &user, 3, profile(0, &[], &[], true)).await?;
+    let id = client.ask_set(&profile(0, &[], &[], false)).await?;
+    let store = home.store().await?;
+    home.dial(&stage).await?.replace(&user.handle, 3).await?;
+    store.refuse(ErrorCode::LoginReplaced);
+    // The change may be refused before.
+    let message = client.next().await?;
+    let is_refused = want!(
+        message, FromServer::Refused(body) if body.id == id => None, FromServer::Replaced(body) => Some(body.epoch);
+        "replaced, or refused and replaced"
+    )?;
+    match is_refused {
+        None => expect_equal("the epoch that is over", &LoginEpoch(3), &client.replaced().await?),
+        Some(epoch) => expect_equal("the epoch that is over", &LoginEpoch(3), &epoch),
+    }
 }
