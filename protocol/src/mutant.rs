@@ -82,6 +82,10 @@ static SELECTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn active(mutant: Mutant) -> bool {
+    #[cfg(test)]
+    if tests::selected_for_this_process() == Some(mutant) {
+        return true;
+    }
     SELECTED.load(std::sync::atomic::Ordering::Relaxed) == mutant as usize + 1
 }
 
@@ -107,5 +111,36 @@ mod tests {
             let line = format!("\n{}: ", mutant.breaks());
             assert!(text.iter().any(|text| text.contains(&line)), "{}", mutant.name());
         }
+    }
+
+    /// Names a mutant for all tests of a process.
+    #[cfg(feature = "mutants")]
+    const NAME: &str = "ANTIPHON_PROTOCOL_MUTANT";
+
+    #[cfg(feature = "mutants")]
+    pub(super) fn selected_for_this_process() -> Option<Mutant> {
+        static SELECTED: std::sync::LazyLock<Option<Mutant>> = std::sync::LazyLock::new(|| {
+            let name = std::env::var(NAME).ok()?;
+            Mutant::ALL.iter().copied().find(|mutant| mutant.name() == name)
+        });
+        *SELECTED
+    }
+
+    /// Runs the tests of this crate again for each mutant: `cargo test -p antiphon-protocol --features mutants`.
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn every_mutant_fails_a_test_of_this_crate() {
+        let run = |mutant: &str| {
+            let program = std::env::current_exe().unwrap();
+            let mut command = std::process::Command::new(program);
+            command.args(["--skip", "mutant::"]).env(NAME, mutant);
+            // A failure that is wanted is neither kept nor made small.
+            command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1").env("PROPTEST_MAX_SHRINK_ITERS", "0");
+            command.output().unwrap().status.success()
+        };
+        assert!(run("none"), "without a mutant all tests pass");
+        let missed: Vec<_> =
+            Mutant::ALL.iter().map(|mutant| mutant.name()).filter(|name| run(name)).collect();
+        assert!(missed.is_empty(), "no test fails for {missed:?}");
     }
 }
