@@ -11,11 +11,13 @@ mod realm;
 mod scene;
 mod server;
 
+mod certificates;
 mod closing;
 mod coordinator;
 mod dialling;
 mod invitee;
 mod inviter;
+mod links;
 mod login;
 mod member;
 mod messages;
@@ -52,6 +54,8 @@ const ALL: &[&[LiveCase]] = &[
     registration::CASES,
     dialling::CASES,
     login::CASES,
+    links::CASES,
+    certificates::CASES,
 ];
 
 /// Every case for a client.
