@@ -64,7 +64,6 @@ pub(super) fn key() -> Result<KeyPair, Failure> {
 /// A server as certificates know it: its TLS certificate and its authority for its users.
 pub(super) struct Home {
     pub(super) name: ServerName,
-    pub(super) key: KeyPair,
     pub(super) credentials: Credentials,
     pub(super) issuer: UserIssuer,
     pub(super) issuer_key: KeyPair,
@@ -107,7 +106,7 @@ impl Home {
             .issue_user_authority(&name, issuer_key.public_key(), today(), serial()?)
             .map_err(Failure::harness)?;
         let issuer = UserIssuer::load(certificate, issuer_key.clone()).map_err(Failure::harness)?;
-        Ok(Self { name, key, credentials, issuer, issuer_key })
+        Ok(Self { name, credentials, issuer, issuer_key })
     }
 
     /// The handle of this server's user of this number.
