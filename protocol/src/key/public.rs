@@ -39,9 +39,9 @@ impl KeyAlgorithm {
     }
 }
 
-/// The y coordinates, without their sign bit, of the Ed25519 points of small order, canonical or not. Under such a
-/// key some signatures verify for messages that nobody signed.
-const SMALL_ORDER: [[u8; 32]; 7] = [
+/// The y coordinates, without their sign bit, of the Ed25519 points of small order. Under such a key some signatures
+/// verify for messages that nobody signed.
+const SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {
         let mut y = [0; 32];
@@ -56,18 +56,13 @@ const SMALL_ORDER: [[u8; 32]; 7] = [
         0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
         0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
     ],
-    near_prime(0xec),
-    near_prime(0xed),
-    near_prime(0xee),
+    {
+        let mut y = [0xff; 32];
+        y[0] = 0xec;
+        y[31] = 0x7f;
+        y
+    },
 ];
-
-/// The field's prime is `0x7fff..ffed`; only the lowest byte differs near it.
-const fn near_prime(lowest: u8) -> [u8; 32] {
-    let mut y = [0xff; 32];
-    y[0] = lowest;
-    y[31] = 0x7f;
-    y
-}
 
 /// Why bytes are no public key of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -88,7 +83,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// Another algorithm, other parameters, a compressed point, a P-256 point off the curve, an Ed25519 point of small
-    /// order, or anything behind the key. Bytes that are no Ed25519 point are a key under which nothing verifies.
+    /// order or with a coordinate that is not below the prime, or anything behind the key. Bytes that are no Ed25519 point are a key under which nothing verifies.
     pub fn from_der(der: &[u8]) -> Result<Self, InvalidPublicKey> {
         [KeyAlgorithm::Ed25519, KeyAlgorithm::P256]
             .into_iter()
@@ -102,7 +97,9 @@ impl PublicKey {
             return Err(InvalidPublicKey);
         }
         let verifying = match algorithm {
-            KeyAlgorithm::Ed25519 if is_of_small_order(raw) => return Err(InvalidPublicKey),
+            KeyAlgorithm::Ed25519 if is_above_prime(raw) || is_of_small_order(raw) => {
+                return Err(InvalidPublicKey);
+            }
             KeyAlgorithm::Ed25519 => ParsedPublicKey::new(&ED25519, raw),
             KeyAlgorithm::P256 if raw.first() != Some(&4) => return Err(InvalidPublicKey),
             KeyAlgorithm::P256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, raw),
@@ -133,6 +130,17 @@ impl PublicKey {
     /// Whether `signature` is this key's over `message`, in the form of signed objects.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.verifying.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// Whether the y coordinate is not below the field's prime, `0x7fff..ffed`: another form of a key that has one already
+/// (RFC 8032, section 5.1.3).
+fn is_above_prime(raw: &[u8]) -> bool {
+    match raw {
+        [first, middle @ .., last] => {
+            *first >= 0xed && middle.iter().all(|byte| *byte == 0xff) && last & 0x7f == 0x7f
+        }
+        [] | [_] => false,
     }
 }
 

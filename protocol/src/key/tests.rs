@@ -95,7 +95,7 @@ fn a_point_is_on_its_curve() {
 }
 
 #[test]
-fn a_point_has_no_small_order() {
+fn a_point_has_no_small_order_and_one_form() {
     let orders_eight = [
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
@@ -108,6 +108,9 @@ fn a_point_has_no_small_order() {
     let not_below_the_prime = [
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        // Of large order: the same point as 3 and as 16.
+        "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "fdffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ];
     for text in orders_eight.iter().chain(&of_one_and_two).chain(&of_four).chain(&not_below_the_prime) {
         let mut raw = bytes(text);
