@@ -126,4 +126,31 @@ mod tests {
         assert!(cases.iter().filter(|case| case.is_live()).count() >= 100);
         assert!(cases.len() >= 500);
     }
+
+    #[test]
+    fn what_the_chapter_of_attacks_names_exists() {
+        use antiphon_protocol::mutant::Mutant as WireMutant;
+        use antiphon_spec::mutant::Mutant as MachineMutant;
+
+        let cases = all().unwrap();
+        let mutants: Vec<&str> = WireMutant::ALL
+            .iter()
+            .map(|mutant| mutant.name())
+            .chain(MachineMutant::ALL.iter().map(|mutant| mutant.name()))
+            .collect();
+        let text = include_str!("../../spec/text/attacks.md");
+        let shown = text
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .filter_map(|line| line.trim_end_matches(" |").rsplit(" | ").next());
+        let mut named = 0;
+        for name in shown.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+            named += 1;
+            assert!(
+                mutants.contains(&name) || cases.iter().any(|case| case.id == name),
+                "nothing is named {name}"
+            );
+        }
+        assert!(named > 30, "only {named} names were found");
+    }
 }

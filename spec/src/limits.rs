@@ -46,7 +46,7 @@ pub const LOST_MEMBER_DEADLINE: Duration = Duration::from_secs(20);
 /// How far two honest clocks may be apart when a ticket's end is judged.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// Most bytes of a frame on the registration and client-to-server channels: a profile with full lists fits.
+/// Most bytes of a frame on the client-to-server channel: a profile with full lists fits.
 pub const FRAME_BYTES_MAX_CLIENT_SERVER: usize = 64 * 1024;
 
 /// Most bytes of a frame between servers and to directory nodes.
