@@ -35,6 +35,7 @@ mod member;
 mod messages;
 mod newcomer;
 mod not_taken;
+mod parting;
 mod record;
 
 use record::{Keys, action, handle_of, peer_json, timer_json, words};
@@ -409,5 +410,6 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     messages::cases(&mut cases)?;
     coordinator::cases(&mut cases)?;
     not_taken::cases(&mut cases)?;
+    parting::cases(&mut cases)?;
     Ok(cases)
 }
