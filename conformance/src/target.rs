@@ -22,7 +22,7 @@
 //!
 //! A server says on its standard output that it is ready, with a line that is a JSON object with the fields `event`:
 //! `"ready"`, `listen` and `registration`, the two addresses; a directory node says so with `listen` alone. A client takes commands and gives events as JSON lines,
-//! as the documentation of the reference client tells. A shim answers JSON lines ([`crate::shim`]).
+//! as the module `live::client::driver` tells. A shim answers JSON lines ([`crate::shim`]).
 
 use std::{
     collections::BTreeMap,
