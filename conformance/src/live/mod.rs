@@ -5,6 +5,7 @@ mod directory;
 mod pki;
 mod server;
 mod started;
+mod wire;
 
 use std::{
     path::{Path, PathBuf},
@@ -38,7 +39,7 @@ pub(crate) struct LiveCase {
 
 /// Every live case.
 pub(crate) fn all() -> impl Iterator<Item = LiveCase> {
-    client::cases().chain(server::cases()).chain(directory::cases())
+    client::cases().chain(server::cases()).chain(directory::cases()).chain(wire::cases())
 }
 
 /// What the live cases of one run share.

@@ -42,6 +42,11 @@ impl Pki {
         &self.trust
     }
 
+    /// The same trust, to share.
+    pub(in crate::live) fn shared_trust(&self) -> &Arc<Trust> {
+        &self.trust
+    }
+
     pub(in crate::live) fn root(&self) -> &CertificateDer<'static> {
         self.authority.certificate()
     }

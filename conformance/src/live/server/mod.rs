@@ -13,7 +13,7 @@ mod replacement;
 mod resolve;
 mod restart;
 mod silence;
-mod stage;
+pub(super) mod stage;
 
 pub(super) use self::stage::{Done, Link, SharedStage, expect_equal, want};
 use super::LiveCase;

@@ -153,10 +153,10 @@ pub(super) struct Alone {
 }
 
 /// A user with a key and a certificate.
-pub(super) struct User {
-    pub(super) handle: UserHandle,
+pub(in crate::live) struct User {
+    pub(in crate::live) handle: UserHandle,
     pub(super) key: KeyPair,
-    credentials: Credentials,
+    pub(in crate::live) credentials: Credentials,
 }
 
 /// Everything but the process.
@@ -169,7 +169,7 @@ struct Place {
 }
 
 /// What a case plays on.
-pub(super) struct Stage {
+pub(in crate::live) struct Stage {
     world: Arc<World>,
     place: Arc<Place>,
     address: ContactAddress,
@@ -210,7 +210,7 @@ impl Place {
 
 impl Stage {
     /// The stage that most cases share.
-    pub(super) async fn shared(world: &Arc<World>) -> Result<Self, Failure> {
+    pub(in crate::live) async fn shared(world: &Arc<World>) -> Result<Self, Failure> {
         let shared = world.server_stage().get_or_try_init(|| async {
             let place = Arc::new(Place::new(world, "under-test.example", Alone::default()).await?);
             let running = place.files.start(world, false).await?;
@@ -263,17 +263,32 @@ impl Stage {
     }
 
     /// The name of the server under test.
-    pub(super) fn name(&self) -> &ServerName {
+    pub(in crate::live) fn name(&self) -> &ServerName {
         &self.place.name
     }
 
     /// Its authenticated port.
-    pub(super) fn address(&self) -> ContactAddress {
+    pub(in crate::live) fn address(&self) -> ContactAddress {
         self.address
     }
 
+    /// Its registration port.
+    pub(in crate::live) fn registration(&self) -> ContactAddress {
+        self.registration
+    }
+
+    /// The root, and whom it has made what.
+    pub(in crate::live) fn pki(&self) -> &Pki {
+        &self.place.pki
+    }
+
+    /// A number that no other case of this stage gets.
+    pub(in crate::live) fn number(&self) -> u32 {
+        self.place.next()
+    }
+
     /// The directory node.
-    pub(super) fn node(&self) -> &Node {
+    pub(in crate::live) fn node(&self) -> &Node {
         &self.place.node
     }
 
@@ -344,7 +359,7 @@ impl Stage {
     }
 
     /// A user with a fresh account at the server under test.
-    pub(super) async fn account(&self) -> Result<User, Failure> {
+    pub(in crate::live) async fn account(&self) -> Result<User, Failure> {
         self.account_of(pki::key()?).await
     }
 
@@ -365,7 +380,7 @@ impl Stage {
     }
 
     /// Somebody with a certificate of the server under test, and without an account there.
-    pub(super) fn stranger(&self) -> Result<User, Failure> {
+    pub(in crate::live) fn stranger(&self) -> Result<User, Failure> {
         let (handle, key) =
             (UserHandle { id: ObjectHandle(handle_bytes()?), home: self.name().clone() }, pki::key()?);
         let credentials = self.place.pki.user(&self.place.files.ca, &handle, &key)?;

@@ -34,7 +34,7 @@ const LEASE: u64 = 300;
 
 /// The directory node; a clone is the same one.
 #[derive(Clone)]
-pub(in crate::live::server) struct Node(Arc<Inner>);
+pub(in crate::live) struct Node(Arc<Inner>);
 
 struct Inner {
     name: ServerName,
@@ -239,7 +239,7 @@ impl Node {
     }
 
     /// What was asked under a handle so far.
-    pub(in crate::live::server) fn log(&self, handle: ObjectHandle) -> Vec<ToDirectoryNode> {
+    pub(in crate::live) fn log(&self, handle: ObjectHandle) -> Vec<ToDirectoryNode> {
         self.state().log.get(&handle).cloned().unwrap_or_default()
     }
 
