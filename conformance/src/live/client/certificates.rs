@@ -10,14 +10,18 @@ use antiphon_protocol::{
     tls::{Credentials, client_config},
 };
 use antiphon_spec::{error_code::ErrorCode, identity::Identity, message::client_client::ClientMessage};
-use rustls::pki_types::{CertificateDer, IpAddr, Ipv4Addr, ServerName};
+use rustls::{
+    ClientConfig,
+    client::{ClientSessionMemoryCache, ClientSessionStore, Resumption},
+    pki_types::{CertificateDer, IpAddr, Ipv4Addr, ServerName},
+};
 use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::{
     line::Link,
     live_cases,
-    realm::{ELSEWHERE, Person, Realm, clock, key, serial, today, tomorrow, yesterday},
+    realm::{ELSEWHERE, Person, Realm, clock, greeting, key, serial, today, tomorrow, yesterday},
     scene::{A, Scene, session_of},
 };
 use crate::{
@@ -94,6 +98,8 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a directory node dials" => |world| refused(world, |realm, key| {
             Ok(vec![realm.sign(&Template::directory_node(&realm.elsewhere.name, today(), serial()?), key.public_key())?])
         });
+    "link/no-session-ticket" ["WIRE-008", "WIRE-007"] twin "link/greeted"
+        "a dialler that would resume gets no ticket" => no_ticket;
     "link-certificate/no-alpn" ["WIRE-003"] twin "link/greeted"
         "a dialler offers no protocol name" => |world| alpn(world, vec![]);
     "link-certificate/alpn-of-other-channel" ["WIRE-003"] twin "link/greeted"
@@ -175,15 +181,40 @@ async fn spoiled(world: Arc<World>, spoil: fn(&mut Template)) -> Result<(), Fail
     is_not_greeted(&scene, Some(credentials)).await
 }
 
-async fn alpn(world: Arc<World>, names: Vec<Vec<u8>>) -> Result<(), Failure> {
-    let scene = Scene::new(&world).await?;
+/// What person a offers in TLS when it dials a client, and whom it dials.
+fn offer(scene: &Scene) -> Result<(ClientConfig, ServerName<'static>), Failure> {
     let demand = Demand::new(Channel::ClientClient, End::Accepting);
     let (trust, clock) = (&scene.realm.trust, clock());
     let config = client_config(Channel::ClientClient, Some(&scene.a.credentials), trust, &clock, demand);
-    let (mut config, _outcome) = config.map_err(Failure::harness)?;
+    let (config, _outcome) = config.map_err(Failure::harness)?;
+    let address = Ipv4Addr::try_from("127.0.0.1").map_err(Failure::harness)?;
+    Ok((config, ServerName::IpAddress(IpAddr::V4(address))))
+}
+
+async fn no_ticket(world: Arc<World>) -> Result<(), Failure> {
+    let scene = Scene::new(&world).await?;
+    let (mut config, name) = offer(&scene)?;
+    let store = Arc::new(ClientSessionMemoryCache::new(8));
+    config.resumption = Resumption::store(Arc::clone(&store) as Arc<dyn ClientSessionStore>);
+    let stream = TcpStream::connect(scene.client.address.0).await.map_err(Failure::harness)?;
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await;
+    let mut link = Link::over(stream.map_err(|error| Failure::unexpected("a TLS handshake", error))?);
+    if link.read().await? != Some(greeting()) {
+        return Err(Failure::unexpected("a greeting", "something else"));
+    }
+    // Tickets come right after the handshake, and so before the pong.
+    link.alive().await?;
+    match store.take_tls13_ticket(&name) {
+        None => Ok(()),
+        Some(_) => Err(Failure::unexpected("no NewSessionTicket", "one")),
+    }
+}
+
+async fn alpn(world: Arc<World>, names: Vec<Vec<u8>>) -> Result<(), Failure> {
+    let scene = Scene::new(&world).await?;
+    let (mut config, name) = offer(&scene)?;
     config.alpn_protocols = names;
     let stream = TcpStream::connect(scene.client.address.0).await.map_err(Failure::harness)?;
-    let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::try_from("127.0.0.1").map_err(Failure::harness)?));
     // The client ends the handshake, or the connection after it without a greeting.
     if let Ok(stream) = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await {
         Link::over(stream).ends_silently().await?;

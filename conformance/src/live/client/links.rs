@@ -72,7 +72,9 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a member sends what is no CBOR: its link closes, and another session with other peers goes on" => malformed_of_member;
     "link/acted-on-nothing" ["WIRE-035", "WIRE-031"] twin "messages/heard"
         "a member sends a message with a field more, and nothing of it is told" => acted_on_nothing;
-    "link/frame-empty" ["WIRE-012", "WIRE-055"] twin "link/greeted"
+    "link/nothing-after-error" ["WIRE-054", "WIRE-052"] twin "link/two-frames-at-once"
+        "an invitation comes behind a frame for which the link closes" => nothing_after_error;
+    "link/frame-empty" ["WIRE-012", "WIRE-052", "WIRE-055"] twin "link/greeted"
         "an empty frame" => |world| fault(world, "", ErrorCode::FrameLength);
     "link/frame-too-long" ["WIRE-013", "WIRE-055"] twin "link/frame-at-cap"
         "a frame of 32769 bytes is announced, of which none comes" => too_long;
@@ -269,6 +271,18 @@ async fn two_at_once(world: Arc<World>) -> Result<(), Failure> {
         return Err(Failure::unexpected("a pong", "something else"));
     }
     scene.client.tells("invited", json!({"inviter": scene.a.handle})).await
+}
+
+async fn nothing_after_error(world: Arc<World>) -> Result<(), Failure> {
+    let mut scene = Scene::new(&world).await?;
+    let epoch = epoch_of(&scene.a, &[])?;
+    let mut link = scene.dial(&scene.a).await?;
+    let invite =
+        ClientMessage::Invitation(InvitationMessage { body: invite(&epoch), session: epoch.session });
+    let bytes = [&[0, 0, 0, 1, 0xff][..], &frames(&[invite])?].concat();
+    link.send_bytes(&bytes).await?;
+    link.refused(ErrorCode::Malformed).await?;
+    scene.client.has_not_told("invited").await
 }
 
 async fn malformed_of_member(world: Arc<World>) -> Result<(), Failure> {
