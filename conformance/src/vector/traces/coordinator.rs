@@ -126,6 +126,7 @@ fn queue(cases: &mut Vec<VectorCase>) -> Made<()> {
         "a member has 33 requests queued, and asks once more",
     )?);
     full(cases)?;
+    queued_again(cases)?;
     let (mut trace, epoch) = coordinator_of(&[1, 3])?;
     trace.said(3, &epoch, request(1, Change::Leave(handle_of(3)?)))?;
     trace.shows("1+3 close")?;
@@ -152,6 +153,22 @@ fn queue(cases: &mut Vec<VectorCase>) -> Made<()> {
         "lets-newcomer-in",
         &["SESS-090", "SESS-081", "SESS-089"],
         "a member's newcomer completes: every count is told to all, the newcomer included",
+    )?);
+    Ok(())
+}
+
+/// A request that waits already is no second one.
+fn queued_again(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = coordinator()?;
+    trace.said(1, &epoch, request(1, Change::Join(member(3)?)))?;
+    trace.said(1, &epoch, request(2, Change::Join(member(4)?)))?;
+    trace.shows("")?;
+    trace.said(1, &epoch, request(2, Change::Join(member(4)?)))?;
+    trace.shows("1 late")?;
+    cases.push(trace.done(
+        "request-queued-again",
+        &["SESS-046"],
+        "a request comes again that waits for the token",
     )?);
     Ok(())
 }
