@@ -531,6 +531,19 @@ fn issuers_hold_to_the_rules() {
     assert_eq!(Trust::from_der(&vec![1, 2, 3].into()).err(), Some(TrustError::Malformed));
 }
 
+/// CERT-006, which no test from outside can show.
+#[test]
+fn an_authority_says_so_in_a_critical_extension() {
+    let town = Town::new();
+    let authority =
+        town.root.issue_user_authority(&name("one.example"), key(2).public_key(), GOOD, serial(2)).unwrap();
+    for certificate in [town.root.certificate(), &authority] {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
+        let constraints = parsed.basic_constraints().unwrap().unwrap();
+        assert!(constraints.value.ca && constraints.critical);
+    }
+}
+
 #[test]
 fn certificates_travel_as_pem() {
     let town = Town::new();
