@@ -47,6 +47,11 @@ impl Pki {
         &self.trust
     }
 
+    /// The root itself, for cases that show what it would never sign.
+    pub(in crate::live) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     pub(in crate::live) fn root(&self) -> &CertificateDer<'static> {
         self.authority.certificate()
     }

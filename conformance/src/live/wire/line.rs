@@ -135,7 +135,9 @@ impl Line {
             {
                 Ok(())
             }
-            heard => Err(Failure::unexpected("the greeting of version 1", heard.shown())),
+            heard @ (Heard::Message(..) | Heard::Closed | Heard::Alert(_) | Heard::Cut(_)) => {
+                Err(Failure::unexpected("the greeting of version 1", heard.shown()))
+            }
         }
     }
 
@@ -215,11 +217,15 @@ impl Line {
         let expected = || format!("an error with {codes:?}");
         match self.hear_within(patience).await? {
             Heard::Message(name, body) if name == "error" && is_code(&body, codes) => {}
-            heard => return Err(Failure::unexpected(expected(), heard.shown())),
+            heard @ (Heard::Message(..) | Heard::Closed | Heard::Alert(_) | Heard::Cut(_)) => {
+                return Err(Failure::unexpected(expected(), heard.shown()));
+            }
         }
         match self.hear().await? {
             Heard::Closed => Ok(()),
-            heard => Err(Failure::unexpected("close_notify after the error", heard.shown())),
+            heard @ (Heard::Message(..) | Heard::Alert(_) | Heard::Cut(_)) => {
+                Err(Failure::unexpected("close_notify after the error", heard.shown()))
+            }
         }
     }
 
@@ -244,7 +250,9 @@ impl Line {
             {
                 Ok(())
             }
-            heard => Err(Failure::unexpected(format!("the pong of {number}"), heard.shown())),
+            heard @ (Heard::Message(..) | Heard::Closed | Heard::Alert(_) | Heard::Cut(_)) => {
+                Err(Failure::unexpected(format!("the pong of {number}"), heard.shown()))
+            }
         }
     }
 

@@ -217,7 +217,9 @@ async fn wanted(world: Arc<World>) -> Done {
             line.send_item(&item("pong", "number", number)?).await?;
             line.probe(2).await
         }
-        heard => Err(Failure::unexpected("a ping", heard.shown())),
+        heard @ (Heard::Message(..) | Heard::Closed | Heard::Alert(_) | Heard::Cut(_)) => {
+            Err(Failure::unexpected("a ping", heard.shown()))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use antiphon_spec::{
 use super::{
     encoding::closed,
     item_is_closed,
-    line::{Line, frame, item},
+    line::{Heard, Line, frame, item},
     refused, taken,
 };
 use crate::{
@@ -220,8 +220,10 @@ async fn acted_upon(world: Arc<World>, refused: &[(&[u8], ErrorCode)]) -> Done {
     let mut line = Line::open(&stage, Channel::ClientServer, Some(&user.credentials)).await?;
     line.send_item(LOGIN).await?;
     match line.hear().await? {
-        super::line::Heard::Message(name, _) if name == "logged-in" => {}
-        heard => return Err(Failure::unexpected("logged-in", heard.shown())),
+        Heard::Message(name, _) if name == "logged-in" => {}
+        heard @ (Heard::Message(..) | Heard::Closed | Heard::Alert(_) | Heard::Cut(_)) => {
+            return Err(Failure::unexpected("logged-in", heard.shown()));
+        }
     }
     let inserted = stage.node().log(user.handle.id);
     let count = inserted.iter().filter(|request| matches!(request, ToDirectoryNode::Insert(_))).count();

@@ -1,6 +1,7 @@
 //! Cases of what every connection has in common: TLS, frames, the one encoding, the messages that begin, keep alive
 //! and end a connection, and who is let in.
 
+mod certificates;
 mod encoding;
 mod frames;
 mod line;
@@ -22,7 +23,7 @@ use crate::case::{Failure, LiveTest, Role};
 
 /// The cases of this folder, section by section.
 pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
-    [tls::CASES, frames::CASES, encoding::CASES, messages::CASES, liveness::CASES]
+    [certificates::CASES, tls::CASES, frames::CASES, encoding::CASES, messages::CASES, liveness::CASES]
         .into_iter()
         .flatten()
         .copied()
