@@ -168,6 +168,9 @@ impl Membership {
                     self.held.retain(|(from, _)| from.handle != who);
                 }
                 self.forget_unacknowledged(&who, work);
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.forget_requests(&who);
+                }
             }
             Change::HandOver(_) | Change::Create(_) => {}
         }

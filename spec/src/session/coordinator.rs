@@ -65,6 +65,11 @@ impl Coordinator {
         self.declined.clear();
     }
 
+    /// Drops the requests of one that is no member any more, or is lost: a change in its name cannot follow.
+    pub(super) fn forget_requests(&mut self, member: &UserHandle) {
+        self.queue.retain(|queued| queued.from != *member);
+    }
+
     fn may_grant(&self) -> bool {
         match self.phase {
             Phase::Request => true,
@@ -96,7 +101,9 @@ impl Membership {
             Change::Leave(who) => *who == from.handle,
             Change::Create(_) | Change::Remove(_) | Change::HandOver(_) | Change::Void(_) => false,
         };
-        let Some(coordinator) = self.coordinator.as_mut().filter(|_| own) else {
+        // A newcomer that has been admitted may speak, but it asks for nothing before it is a member.
+        let from_member = self.epoch.member(&from.handle).is_some();
+        let Some(coordinator) = self.coordinator.as_mut().filter(|_| own && from_member) else {
             return self.fault(&from.handle, ErrorCode::Forbidden, work);
         };
         if coordinator.knows(&from.handle, request.number) {
@@ -392,7 +399,7 @@ impl Membership {
 
     pub(super) fn member_lost(&mut self, member: &UserHandle, work: &mut Work<'_, '_>) -> Next {
         let Some(coordinator) = &mut self.coordinator else { return Next::Stay };
-        coordinator.queue.retain(|queued| queued.from != *member);
+        coordinator.forget_requests(member);
         match &mut coordinator.phase {
             Phase::Request => self.order_next_change(work),
             Phase::Answer { to, .. } if to == member => self.part_declined(work),

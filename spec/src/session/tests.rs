@@ -10,7 +10,8 @@ use crate::{
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
     machine::{Context, Machine},
     message::client_client::{
-        Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionMessage,
+        Content, InvitationBody, InvitationMessage, PeerMessage, Reject, RequestNumber, SessionBody,
+        SessionMessage, TokenRequest,
     },
     policy::Verdict,
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
@@ -446,6 +447,38 @@ fn four_join_and_two_leave() {
     net.check_at_rest();
     assert_eq!(net.members(), [1, 3]);
     assert!(net.heard.values().flatten().count() >= 2);
+}
+
+/// Member 1 leaves, and asks the coordinator for something more under this number than its client would.
+#[track_caller]
+fn check_leaver_that_asks_for_more(number: u64, change: Change) {
+    let mut wishes = vec![];
+    for newcomer in 1..4 {
+        wishes.push(Wish::Invite(0, newcomer));
+        wishes.extend([Wish::Deliver(0); 4]);
+        wishes.push(Wish::Accept(newcomer));
+        wishes.extend([Wish::Deliver(0); 60]);
+    }
+    let mut net = play(&wishes, 1);
+    assert_eq!(net.members(), [0, 1, 2, 3]);
+    net.feed(1, Event::Leave);
+    let member = net.sessions[&1].membership().unwrap();
+    let (chain, epoch, session) = (member.hash, member.epoch.number, member.epoch.session);
+    let body = SessionBody::TokenRequest(TokenRequest { change, number: RequestNumber(number) });
+    let message = SessionMessage { body, chain, epoch, session };
+    let link = net.tables[&(1, 0)];
+    net.put(link, 1, Item::Message(PeerMessage::Session(message)));
+    net.settle(|_| 0);
+    net.check_at_rest();
+    assert_eq!(net.members(), [0, 2, 3]);
+}
+
+#[test]
+fn what_a_leaver_asks_for_besides_is_forgotten_with_it() {
+    let me = member(1).handle;
+    check_leaver_that_asks_for_more(1, Change::Leave(me.clone()));
+    check_leaver_that_asks_for_more(2, Change::Leave(me));
+    check_leaver_that_asks_for_more(2, Change::Join(member(4)));
 }
 
 #[test]
