@@ -127,6 +127,7 @@ fn queue(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     full(cases)?;
     queued_again(cases)?;
+    asked_in_vain(cases)?;
     let (mut trace, epoch) = coordinator_of(&[1, 3])?;
     trace.said(3, &epoch, request(1, Change::Leave(handle_of(3)?)))?;
     trace.shows("1+3 close")?;
@@ -169,6 +170,34 @@ fn queued_again(cases: &mut Vec<VectorCase>) -> Made<()> {
         "request-queued-again",
         &["SESS-046"],
         "a request comes again that waits for the token",
+    )?);
+    Ok(())
+}
+
+/// Requests of those who are not members yet, or not any more.
+fn asked_in_vain(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = coordinator_of(&[1, 3])?;
+    trace.said(3, &epoch, request(1, Change::Leave(handle_of(3)?)))?;
+    trace.said(3, &epoch, request(2, Change::Leave(handle_of(3)?)))?;
+    trace.said(3, &epoch, request(3, Change::Join(member(5)?)))?;
+    trace.said(1, &epoch, closed(0))?;
+    trace.said(3, &epoch, closed(0))?;
+    trace.shows("1+3 commit, user epoch 3, 3 goodbye")?;
+    cases.push(trace.done(
+        "forgets-requests-of-leaver",
+        &["SESS-082", "SESS-086"],
+        "a member that leaves has asked for more behind its leave: what it asked for ends with its membership",
+    )?);
+    let (mut trace, epoch) = coordinator_of(&[1, 3])?;
+    let newcomer = member(4)?;
+    trace.said(1, &epoch, request(1, Change::Join(newcomer.clone())))?;
+    trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 1, 2)? }))?;
+    trace.said(4, &epoch, request(1, Change::Leave(newcomer.handle)))?;
+    trace.shows("4 close forbidden, 1+3 close")?;
+    cases.push(trace.done(
+        "forbids-request-of-newcomer",
+        &["SESS-024", "SESS-057"],
+        "a newcomer that has been admitted, and is no member yet, asks for the token",
     )?);
     Ok(())
 }
