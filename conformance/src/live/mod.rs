@@ -8,11 +8,13 @@ mod started;
 mod wire;
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tokio::sync::OnceCell;
+use antiphon_spec::identity::ContactAddress;
+use tokio::{net::TcpListener, sync::OnceCell};
 
 use crate::{
     case::{Failure, LiveTest, Role},
@@ -96,4 +98,11 @@ impl World {
     pub(crate) fn node_stage(&self) -> &OnceCell<directory::Shared> {
         &self.node_stage
     }
+}
+
+/// Any free port.
+async fn bind() -> Result<(TcpListener, ContactAddress), Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Failure::harness)?;
+    let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
+    Ok((listener, address))
 }

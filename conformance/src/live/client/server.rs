@@ -31,7 +31,7 @@ use super::{
     line::Line,
     realm::{Realm, clock},
 };
-use crate::{case::Failure, process::PATIENCE};
+use crate::{case::Failure, live, process::PATIENCE};
 
 /// The number of the client under test at its home server.
 pub(super) const ME: u8 = 0x50;
@@ -62,8 +62,8 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn new(realm: &Arc<Realm>) -> Result<Self, Failure> {
-        let (registration, registration_address) = bind().await?;
-        let (authenticated, address) = bind().await?;
+        let (registration, registration_address) = live::bind().await?;
+        let (authenticated, address) = live::bind().await?;
         Ok(Self {
             realm: Arc::clone(realm),
             registration,
@@ -210,10 +210,4 @@ impl Server {
 /// A chain of certificates as it travels.
 pub(super) fn wire_chain(chain: &[rustls::pki_types::CertificateDer<'_>]) -> Vec<serde_bytes::ByteBuf> {
     chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec())).collect()
-}
-
-async fn bind() -> Result<(TcpListener, ContactAddress), Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
-    let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
-    Ok((listener, address))
 }

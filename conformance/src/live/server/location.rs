@@ -131,7 +131,7 @@ async fn renews_own_records(world: Arc<World>) -> Done {
 
 async fn node_comes_later(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone { is_node_down: true, ..Alone::default() }).await?;
-    stage.node().come_up().await?;
+    stage.node().come_up();
     for handle in handles(&stage) {
         stage.node().inserted(handle, stage.name()).await?;
     }
@@ -183,8 +183,8 @@ async fn wrong_answer(world: Arc<World>, to_nothing: bool) -> Done {
 async fn node_restarts(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone::default()).await?;
     let user = stage.account().await?;
-    stage.node().go_down().await?;
-    stage.node().come_up().await?;
+    stage.node().go_down();
+    stage.node().come_up();
     let mut client = stage.client(&user).await?;
     client.ask_login().await?;
     if !client.logged_in_or_refused(ErrorCode::LocationUnreachable).await? {

@@ -317,7 +317,7 @@ async fn home_down(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let home = stage.played("home").await?;
     let user = stage.visitor(&home)?;
-    home.stop().await?;
+    home.stop();
     let mut client = stage.client(&user).await?;
     refused_login(&mut client, ErrorCode::HomeUnreachable).await?;
     client.probe().await
@@ -341,7 +341,7 @@ async fn home_is_another(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (home, other) = (stage.played("home").await?, stage.played("other").await?);
     let user = stage.visitor(&home)?;
-    home.stop().await?;
+    home.stop();
     // A record of the home server, at the other one's address.
     let record =
         ContactRecord { epoch: LoginEpoch(9), server: home.name().clone(), address: other.address() };
@@ -402,10 +402,10 @@ async fn no_record(world: Arc<World>) -> Done {
 async fn location_down(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone::default()).await?;
     let user = stage.account().await?;
-    stage.node().go_down().await?;
+    stage.node().go_down();
     let mut client = stage.client(&user).await?;
     refused_login(&mut client, ErrorCode::LocationUnreachable).await?;
-    stage.node().come_up().await?;
+    stage.node().come_up();
     // How soon a server asks again is its own business; that it does is what counts.
     loop {
         client.ask_login().await?;
@@ -500,7 +500,7 @@ async fn home_down_later(world: Arc<World>) -> Done {
     let (visitor, other) = (stage.visitor(&home)?, stage.account().await?);
     let mut client = stage.logged_in_away(&mut home, &visitor, 1, profile(0, &[], &[], true)).await?;
     let mut other_client = stage.logged_in(&other).await?;
-    home.stop().await?;
+    home.stop();
     expect_equal("the other's address", &Ok(other_client.address()), &client.lookup(&other.handle).await?)?;
     expect_equal(
         "the visitor's address",

@@ -195,7 +195,7 @@ async fn location_refuses(world: Arc<World>) -> Done {
 async fn home_down(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (home, user, mut client) = visit(&stage).await?;
-    home.stop().await?;
+    home.stop();
     let id = client.ask_logout().await?;
     client.logged_out(id).await?;
     expect_equal("the records", &Vec::new(), &stage.node().records(user.handle.id))
@@ -204,8 +204,8 @@ async fn home_down(world: Arc<World>) -> Done {
 async fn everybody_down(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone::default()).await?;
     let (home, user, mut client) = visit(&stage).await?;
-    home.stop().await?;
-    stage.node().go_down().await?;
+    home.stop();
+    stage.node().go_down();
     let id = client.ask_logout().await?;
     client.logged_out(id).await?;
     // There is nobody to ask, and still the list is right.

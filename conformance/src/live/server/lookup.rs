@@ -237,7 +237,7 @@ async fn location_down(world: Arc<World>) -> Done {
     let (asker, user) = (stage.account().await?, stage.account().await?);
     let (mut client, there) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
     let expected = frame(&mut client, &stage.stranger()?.handle).await?;
-    stage.node().go_down().await?;
+    stage.node().go_down();
     expect_equal("the frame", &expected, &frame(&mut client, &stage.stranger()?.handle).await?)?;
     expect_equal("the address", &Ok(there.address()), &client.lookup(&user.handle).await?)
 }
@@ -246,7 +246,7 @@ async fn server_down(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (mut client, other, user) = two(&stage).await?;
     let expected = frame(&mut client, &stage.stranger()?.handle).await?;
-    other.stop().await?;
+    other.stop();
     expect_equal("the frame", &expected, &frame(&mut client, &user).await?)
 }
 
@@ -258,7 +258,7 @@ async fn server_is_another(world: Arc<World>) -> Done {
     let record =
         ContactRecord { epoch: LoginEpoch(5), server: gone.name().clone(), address: other.address() };
     stage.node().put(user.id, record);
-    gone.stop().await?;
+    gone.stop();
     expect_equal("the answer", &Err(ErrorCode::Unavailable), &client.lookup(&user).await?)?;
     expect_equal("what the other server was asked", &0, &other.asked())
 }

@@ -193,7 +193,7 @@ async fn home_down(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (home, user, mut client) = visit(&stage).await?;
     let mut peer = home.dial(&stage).await?;
-    home.stop().await?;
+    home.stop();
     let set = client.set(&profile(3, &[], &[], false)).await?;
     expect_equal("the answer", &Err(ErrorCode::HomeUnreachable), &set)?;
     expect_equal("the address", &Ok(client.address()), &peer.resolve(&user.handle, &user.handle).await?)?;

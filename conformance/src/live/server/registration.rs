@@ -480,12 +480,12 @@ async fn location_down(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, Alone::default()).await?;
     let (old, new) = (fresh()?, fresh()?);
     let first = stage.register(&old).await?;
-    stage.node().go_down().await?;
+    stage.node().go_down();
     let mut registrar = stage.registrar().await?;
     let asked = stage.request(&mut registrar, &new)?;
     registrar.refused(asked, ErrorCode::LocationUnreachable).await?;
     expect_equal("the handle", &first.handle, &stage.register_on(&mut registrar, &old).await?.handle)?;
-    stage.node().come_up().await?;
+    stage.node().come_up();
     // How soon a server asks again is its own business; that it does is what counts.
     loop {
         let asked = stage.request(&mut registrar, &new)?;

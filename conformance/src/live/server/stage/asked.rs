@@ -1,6 +1,6 @@
 //! The accepting end of the suite: a connection whose requests wait until a case answers them, in any order or not at all.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_protocol::{
     connection::{AcceptingEnd, Acceptor, Ended},
@@ -113,33 +113,35 @@ impl<M: Asks> Asked<M> {
     }
 }
 
-/// A port on which the suite accepts; it closes, and cuts every connection, with this value.
+/// A port. While it is down it stays this suite's, so that nobody else gets its number, and whoever connects is cut off.
 pub(super) struct Listening {
-    address: SocketAddr,
+    address: ContactAddress,
+    /// Of the connections since it came up; none while it is down.
+    up: Arc<Mutex<Option<DropGuard>>>,
     _stop: DropGuard,
 }
 
 impl Listening {
-    /// Listens at an address; what is asked goes to `asked`.
-    pub(super) async fn start<M: Asks>(
-        address: SocketAddr,
+    /// Serves a port; what is asked goes to `asked`.
+    pub(super) fn start<M: Asks>(
+        (listener, address): (TcpListener, ContactAddress),
         acceptor: Acceptor,
         asked: Arc<dyn Fn(Asked<M>) + Send + Sync>,
-    ) -> Result<Self, Failure>
+    ) -> Self
     where
         <M as DiallerMessage>::Answer: AcceptorMessage,
     {
-        let listener = TcpListener::bind(address).await.map_err(Failure::harness)?;
-        let address = listener.local_addr().map_err(Failure::harness)?;
-        let stop = CancellationToken::new();
-        let until = stop.clone();
+        let (stop, up) = (CancellationToken::new(), Arc::new(Mutex::new(None)));
+        let (until, now_up) = (stop.clone(), Arc::clone(&up));
         tokio::spawn(async move {
             let accept = async {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let (acceptor, asked, cut) = (acceptor.clone(), Arc::clone(&asked), until.child_token());
+                    let Some(cut) = connection_of(&now_up) else { continue };
+                    let (acceptor, asked, until) = (acceptor.clone(), Arc::clone(&asked), until.clone());
                     tokio::spawn(async move {
                         tokio::select! {
                             () = cut.cancelled() => {}
+                            () = until.cancelled() => {}
                             () = serve(acceptor, stream, asked, &cut) => {}
                         }
                     });
@@ -150,12 +152,29 @@ impl Listening {
                 () = accept => {}
             }
         });
-        Ok(Self { address, _stop: stop.drop_guard() })
+        let listening = Self { address, up, _stop: stop.drop_guard() };
+        listening.come_up();
+        listening
     }
 
     pub(super) fn address(&self) -> ContactAddress {
-        ContactAddress(self.address)
+        self.address
     }
+
+    pub(super) fn come_up(&self) {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(CancellationToken::new().drop_guard());
+    }
+
+    /// Cuts every connection, and those that come.
+    pub(super) fn go_down(&self) {
+        drop(self.up.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// What cuts a new connection, unless the port is down.
+fn connection_of(up: &Mutex<Option<DropGuard>>) -> Option<CancellationToken> {
+    let up = up.lock().unwrap_or_else(PoisonError::into_inner);
+    up.as_ref().map(|guard| guard.token().child_token())
 }
 
 async fn serve<M: Asks>(

@@ -11,7 +11,6 @@ mod played;
 mod under_test;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -37,7 +36,6 @@ use antiphon_spec::{
     time::Timestamp,
 };
 use rustls::pki_types::{CertificateDer, UnixTime};
-use tokio::net::TcpStream;
 
 pub(in crate::live) use self::link::Link;
 use self::under_test::{Files, Running};
@@ -52,7 +50,6 @@ use crate::{
         LiveCase, World,
         pki::{self, Pki},
     },
-    process::PATIENCE,
 };
 
 /// What a case comes to.
@@ -60,8 +57,6 @@ pub(in crate::live) type Done = Result<(), Failure>;
 
 /// How long what waits for a request's deadline may take.
 const LONG_PATIENCE: Duration = Duration::from_secs(40);
-
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The case of a server.
 pub(super) const fn case(
@@ -135,12 +130,6 @@ fn handle_bytes() -> Result<[u8; 16], Failure> {
     Ok(bytes)
 }
 
-/// Waits until nobody accepts there any more.
-async fn closed(address: SocketAddr) -> Done {
-    let until = async { while TcpStream::connect(address).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, until).await.map_err(Failure::harness)
-}
-
 /// How a stage of its own is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alone {
@@ -197,7 +186,7 @@ impl Place {
         let node_name = "node.example".parse().map_err(Failure::harness)?;
         let node = Node::start(&pki, node_name, alone.lease).await?;
         if alone.is_node_down {
-            node.go_down().await?;
+            node.go_down();
         }
         let files = Files::write(world.folder().join(name.as_str()), &pki, &node, &name)?;
         Ok(Self { pki, node, name, files, count: AtomicU32::new(0) })

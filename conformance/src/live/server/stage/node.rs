@@ -3,11 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use antiphon_protocol::{connection::Acceptor, tls::Port};
+use antiphon_protocol::tls::Port;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, ObjectHandle, ServerName},
@@ -22,12 +21,15 @@ use tokio::{
 };
 
 use super::{
-    ANY_PORT, Done,
+    Done,
     asked::{Asked, Listening, Watched},
     handle_bytes,
 };
-use crate::live::pki::Pki;
-use crate::{case::Failure, process::PATIENCE};
+use crate::{
+    case::Failure,
+    live::{self, pki::Pki},
+    process::PATIENCE,
+};
 
 /// The lease that is given unless a case says otherwise; long, so that nothing is renewed meanwhile.
 const LEASE: u64 = 300;
@@ -38,9 +40,7 @@ pub(in crate::live) struct Node(Arc<Inner>);
 
 struct Inner {
     name: ServerName,
-    acceptor: Acceptor,
-    address: SocketAddr,
-    listening: Mutex<Option<Listening>>,
+    listening: Listening,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -81,16 +81,19 @@ impl Node {
     pub(super) async fn start(pki: &Pki, name: ServerName, lease: Option<u64>) -> Result<Self, Failure> {
         let credentials = pki.credentials(&Identity::DirectoryNode(name.clone()))?;
         let acceptor = pki.acceptor(Port::Location, credentials);
-        // The port is bound once to learn its number; the node keeps it when it goes down and comes up.
-        let probe = std::net::TcpListener::bind(ANY_PORT).map_err(Failure::harness)?;
-        let address = probe.local_addr().map_err(Failure::harness)?;
-        drop(probe);
+        let port = live::bind().await?;
         let state = Mutex::new(State { lease, ..State::default() });
         let (changed, _) = watch::channel(());
-        let listening = Mutex::new(None);
-        let node = Self(Arc::new(Inner { name, acceptor, address, listening, state, changed }));
-        node.come_up().await?;
-        Ok(node)
+        Ok(Self(Arc::new_cyclic(|inner| {
+            // Not a strong reference: the node ends with the last case that has it.
+            let inner = Weak::clone(inner);
+            let asked = move |asked| {
+                if let Some(inner) = inner.upgrade() {
+                    Self(inner).asked(asked);
+                }
+            };
+            Inner { name, listening: Listening::start(port, acceptor, Arc::new(asked)), state, changed }
+        })))
     }
 
     pub(super) fn name(&self) -> &ServerName {
@@ -98,31 +101,21 @@ impl Node {
     }
 
     pub(super) fn address(&self) -> ContactAddress {
-        ContactAddress(self.0.address)
+        self.0.listening.address()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Listens, with every record that there was.
-    pub(in crate::live::server) async fn come_up(&self) -> Done {
-        // Not a strong reference: the node ends with the last case that has it.
-        let inner = Arc::downgrade(&self.0);
-        let asked = move |asked| {
-            if let Some(inner) = inner.upgrade() {
-                Self(inner).asked(asked);
-            }
-        };
-        let listening = Listening::start(self.0.address, self.0.acceptor.clone(), Arc::new(asked)).await?;
-        *self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
-        Ok(())
+    /// Serves again, with every record that there was.
+    pub(in crate::live::server) fn come_up(&self) {
+        self.0.listening.come_up();
     }
 
-    /// Cuts every connection and listens no more.
-    pub(in crate::live::server) async fn go_down(&self) -> Done {
-        drop(self.0.listening.lock().unwrap_or_else(PoisonError::into_inner).take());
-        super::closed(self.0.address).await
+    /// Cuts every connection, and whoever connects.
+    pub(in crate::live::server) fn go_down(&self) {
+        self.0.listening.go_down();
     }
 
     fn asked(&self, asked: Asked<ToDirectoryNode>) {

@@ -2,7 +2,7 @@
 //! server that asks.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -24,14 +24,17 @@ use antiphon_spec::{
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
-    ANY_PORT, Done, Stage,
+    Done, Stage,
     asked::{Asked, Listening, Watched},
     expect_equal, handle_bytes,
     link::{Link, PeerLink},
     node::Node,
 };
-use crate::live::pki::Pki;
-use crate::{case::Failure, process::PATIENCE};
+use crate::{
+    case::Failure,
+    live::{self, pki::Pki},
+    process::PATIENCE,
+};
 
 /// A server that the suite plays.
 pub(in crate::live::server) struct Played {
@@ -39,7 +42,7 @@ pub(in crate::live::server) struct Played {
     pub(super) ca: UserIssuer,
     dialler: Dialler,
     address: ContactAddress,
-    listening: Mutex<Option<Listening>>,
+    listening: Listening,
     waiting: mpsc::UnboundedReceiver<Asked<ToPeerServer>>,
     count: Arc<AtomicUsize>,
 }
@@ -107,10 +110,9 @@ impl Played {
             let _ = sender.send(asked);
         };
         let acceptor = pki.acceptor(Port::Authenticated, credentials.clone());
-        let listening = Listening::start(ANY_PORT, acceptor, Arc::new(asked)).await?;
+        let listening = Listening::start(live::bind().await?, acceptor, Arc::new(asked));
         let (dialler, address) = (pki.dialler(Some(credentials)), listening.address());
-        let played =
-            Self { name, ca, dialler, address, listening: Mutex::new(Some(listening)), waiting, count };
+        let played = Self { name, ca, dialler, address, listening, waiting, count };
         node.put(played.object_handle(), played.record(1));
         Ok(played)
     }
@@ -147,10 +149,9 @@ impl Played {
         stage.node().put(self.object_handle(), self.record(2));
     }
 
-    /// Cuts every connection and listens no more.
-    pub(in crate::live::server) async fn stop(&self) -> Done {
-        drop(self.listening.lock().unwrap_or_else(PoisonError::into_inner).take());
-        super::closed(self.address.0).await
+    /// Cuts every connection, and whoever connects.
+    pub(in crate::live::server) fn stop(&self) {
+        self.listening.go_down();
     }
 
     /// How many requests have come.
