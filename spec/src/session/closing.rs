@@ -161,6 +161,7 @@ impl Membership {
             }
             Change::Void(newcomer) => self.settle_void(&newcomer, mine, work),
             Change::Leave(who) | Change::Remove(who) => {
+                self.revoke_admission(work);
                 work.push(Action::Disarm(Timer::Lost(who.clone())));
                 // Where that link is gone already, the one who left may be back with a ticket on another.
                 if !self.lost.remove(&who) {
@@ -172,7 +173,19 @@ impl Membership {
                     coordinator.forget_requests(&who);
                 }
             }
-            Change::HandOver(_) | Change::Create(_) => {}
+            Change::HandOver(_) | Change::Create(_) => self.revoke_admission(work),
+        }
+    }
+
+    /// An admission is good for one epoch. Where the epoch closed for something else, because a coordinator gave a second
+    /// grant, the newcomer has come in vain.
+    fn revoke_admission(&mut self, work: &mut Work<'_, '_>) {
+        let Some(admission) = self.admission.take() else { return };
+        let newcomer = &admission.newcomer().handle;
+        self.held.retain(|(from, _)| from.handle != *newcomer);
+        if !self.lost.remove(newcomer) {
+            work.disconnect(newcomer, None);
+            self.invitee_unreachable(newcomer, work);
         }
     }
 

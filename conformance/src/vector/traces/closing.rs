@@ -143,5 +143,23 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = joined()?;
     trace.said(1, &epoch, SessionBody::Commit(Commit { hash: EpochHash([1; 32]), sent: vec![] }))?;
     cases.push(trace.done("commit-without-close", &["SESS-024"], "a commit without a close")?);
+    second_grant(cases)
+}
+
+/// A coordinator grants a join, and then closes the epoch for something else.
+fn second_grant(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = joined()?;
+    let newcomer = member(4)?;
+    trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 3, 1)? }))?;
+    trace.shows("4 admitted")?;
+    let after = trace.change(&epoch, &Change::Leave(handle_of(3)?), 3, &SILENCE)?;
+    trace.shows("user epoch 3, 4 goodbye, 3 goodbye")?;
+    trace.said(1, &after, close(&after, &Change::Join(newcomer), 1)?)?;
+    trace.shows("1 close grant-refused, user member-lost 1, user ended")?;
+    cases.push(trace.done(
+        "close-join-admitted-before",
+        &["SESS-085", "SESS-074"],
+        "an epoch is closed for a join of a newcomer that showed its ticket in the epoch before, for which the coordinator gave a second grant",
+    )?);
     Ok(())
 }
