@@ -69,7 +69,7 @@ struct TargetArguments {
     #[arg(long)]
     no_build: bool,
     /// Live cases at a time.
-    #[arg(long, value_name = "NUMBER", default_value_t = 12)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 24)]
     jobs: usize,
     /// How long the shim may take for an answer.
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]

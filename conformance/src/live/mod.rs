@@ -41,7 +41,8 @@ pub(crate) struct LiveCase {
 
 /// Every live case.
 pub(crate) fn all() -> impl Iterator<Item = LiveCase> {
-    client::cases().chain(server::cases()).chain(directory::cases()).chain(wire::cases())
+    // The longest waits come first, so that the others go on beside them.
+    wire::cases().chain(client::cases()).chain(server::cases()).chain(directory::cases())
 }
 
 /// What the live cases of one run share.

@@ -23,7 +23,7 @@ use crate::case::{Failure, LiveTest, Role};
 
 /// The cases of this folder, section by section.
 pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
-    [certificates::CASES, tls::CASES, frames::CASES, encoding::CASES, messages::CASES, liveness::CASES]
+    [liveness::CASES, certificates::CASES, tls::CASES, frames::CASES, encoding::CASES, messages::CASES]
         .into_iter()
         .flatten()
         .copied()
