@@ -35,6 +35,14 @@ pub enum CredentialError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others can read the key.
+    #[error("{} is a secret key that others can read (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The file holds something else.
     #[error("{} does not hold what it should", path.display())]
     Contents {
@@ -55,6 +63,7 @@ impl CredentialError {
                 "nothing is overwritten: name another folder, or move the file away"
             }
             Self::Write { .. } => "name a folder in which this user may make files",
+            Self::Exposed { .. } => "take the permissions of everybody else away: chmod 600",
             Self::Contents { .. } => {
                 "name the PEM file that `antiphon authority` wrote for this role and this name: a certificate with the \
                  key of the same name, and the root that issued it; one that is too old has to be issued anew"
@@ -70,9 +79,13 @@ impl CredentialError {
 /// Reads a key.
 ///
 /// # Errors
-/// The file cannot be read or holds no key of an accepted kind.
+/// The file cannot be read, can be read by others than its owner, or holds no key of an accepted kind.
 pub fn load_key(path: &Path) -> Result<KeyPair, CredentialError> {
-    KeyPair::from_pem(&read(path)?).map_err(|error| CredentialError::contents(path, error))
+    let key = KeyPair::from_pem(&read(path)?).map_err(|error| CredentialError::contents(path, error))?;
+    match exposed(path).map_err(|source| CredentialError::Read { path: path.to_owned(), source })? {
+        None => Ok(key),
+        Some(mode) => Err(CredentialError::Exposed { path: path.to_owned(), mode }),
+    }
 }
 
 /// Reads the root certificate.
@@ -151,6 +164,21 @@ pub fn write_public(path: &Path, text: &str) -> Result<(), CredentialError> {
 /// The file exists or cannot be made.
 pub fn write_secret(path: &Path, text: &str) -> Result<(), CredentialError> {
     write(path, text, 0o600)
+}
+
+/// The permissions of a file, if they let others than its owner do anything with it.
+pub(crate) fn exposed(path: &Path) -> io::Result<Option<u32>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        Ok((mode & 0o077 != 0).then_some(mode))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(None)
+    }
 }
 
 fn read(path: &Path) -> Result<String, CredentialError> {

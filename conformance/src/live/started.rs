@@ -83,7 +83,14 @@ pub(super) fn write_certificate(
     write(folder, file, &to_pem(std::slice::from_ref(certificate)))
 }
 
-/// Writes a key as PEM.
+/// Writes a key as PEM, for its owner alone: a program may refuse a key that others can read.
 pub(super) fn write_key(folder: &Path, file: &str, key: &KeyPair) -> Result<String, Failure> {
-    write(folder, file, &key.to_pem().map_err(Failure::harness)?)
+    let path = write(folder, file, &key.to_pem().map_err(Failure::harness)?)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let owner_alone = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, owner_alone).map_err(Failure::harness)?;
+    }
+    Ok(path)
 }

@@ -31,6 +31,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::settings::ServerAddress;
+use crate::credentials::exposed;
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
@@ -313,17 +314,11 @@ fn not_a_user(name: &ServerName) -> CertificateRefused {
     CertificateRefused { rule: CertificateRule::NoIdentity, certificate: name.to_string() }
 }
 
-#[cfg(unix)]
 fn check_mode(path: &Path) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let file = |source| IdentityError::File { path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(file)?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::KeyExposed { path: path.to_owned(), mode }) }
-}
-
-#[cfg(not(unix))]
-fn check_mode(_path: &Path) -> Result<(), IdentityError> {
-    Ok(())
+    match exposed(path).map_err(|source| IdentityError::File { path: path.to_owned(), source })? {
+        None => Ok(()),
+        Some(mode) => Err(IdentityError::KeyExposed { path: path.to_owned(), mode }),
+    }
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(CONNECTION_DEADLINE);
         let open = |source| StoreError::Open { path: path.to_owned(), source };
+        make_private(path).map_err(|source| open(sqlx::Error::Io(source)))?;
         let pool = || SqlitePoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).idle_timeout(None);
         let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
         let migrated = migrator.run(&writer).await;
@@ -115,6 +116,16 @@ impl Database {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Makes the file of a database that is not there yet, for its owner alone: whom a user denies is nobody else's business.
+/// What SQLite puts beside the file gets the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// As the database holds it.

@@ -140,6 +140,27 @@ fn check_not_started(ended: &Ended, told: &[&str]) {
 }
 
 #[tokio::test]
+async fn secrets_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let town = Town::found(PROGRAM).await;
+    let home = town.server("home.example").await;
+    let folder = town.folder().join("home.example");
+    let mode = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777;
+    for file in ["accounts.sqlite", "accounts.sqlite-wal", "home.example.key", "home.example-users.key"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    drop(home);
+    let config = town.prepare("other.example", "").await;
+    for key in ["other.example.key", "other.example-users.key"] {
+        let path = town.folder().join("other.example").join(key);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let ended = town.run(&["server", "--config", config.to_str().unwrap()]).await;
+        check_not_started(&ended, &[key, "mode 640", "chmod 600"]);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn addresses_that_cannot_be_are_told() {
     let town = Town::found(PROGRAM).await;
     let home = town.server("home.example").await;
