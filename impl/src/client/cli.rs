@@ -58,6 +58,14 @@ pub enum RunError {
         /// What is wrong.
         source: certificate::NotPem,
     },
+    /// The certificate in the root's file is no root.
+    #[error("--root {}: {source}", .path.display())]
+    RootCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: certificate::TrustError,
+    },
     /// The registration port has no server.
     #[error("--registration {0}: name the server too: NAME=HOST:PORT")]
     RegistrationName(String),
@@ -101,13 +109,16 @@ fn read_root(path: &PathBuf) -> Result<CertificateDer<'static>, RunError> {
         std::fs::read_to_string(path).map_err(|source| RunError::RootFile { path: path.clone(), source })?;
     let pem = |source| RunError::RootPem { path: path.clone(), source };
     let certificates = certificate::from_pem(&text).map_err(pem)?;
-    certificates.into_iter().next().ok_or(certificate::NotPem).map_err(pem)
+    let root = certificates.into_iter().next().ok_or(certificate::NotPem).map_err(pem)?;
+    certificate::Trust::from_der(&root)
+        .map_err(|source| RunError::RootCertificate { path: path.clone(), source })?;
+    Ok(root)
 }
 
 /// What to do about it.
 fn failure(error: RunError) -> Failure {
     match error {
-        RunError::RootFile { .. } | RunError::RootPem { .. } => {
+        RunError::RootFile { .. } | RunError::RootPem { .. } | RunError::RootCertificate { .. } => {
             Failure::usage(error).fix("name the PEM file of the root that your servers are vouched for by")
         }
         RunError::RegistrationName(_) | RunError::Registration(_) => {

@@ -88,9 +88,17 @@ pub enum IdentityError {
     /// Nobody says which root to trust.
     #[error("{}: there is no root certificate; start the client with --root FILE", .0.display())]
     NoRoot(PathBuf),
-    /// The root is none.
+    /// The root that was named is none.
     #[error("the root certificate cannot be used: {0}")]
     Root(#[from] TrustError),
+    /// The root that was kept is none.
+    #[error("{}: {source}; start the client with --root FILE", .path.display())]
+    KeptRoot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: TrustError,
+    },
     /// The certificate is not the user's, or not one of this root.
     #[error("{}: {source}; move the file away and register again", .path.display())]
     Certificate {
@@ -193,7 +201,10 @@ impl IdentityFolder {
                 kept.ok_or_else(|| IdentityError::NoRoot(self.path.join(ROOT)))?
             }
         };
-        let trust = Trust::from_der(&root)?;
+        let trust = Trust::from_der(&root).map_err(|source| match named {
+            Some(_) => IdentityError::Root(source),
+            None => IdentityError::KeptRoot { path: self.path.join(ROOT), source },
+        })?;
         if named.is_some() {
             self.write(ROOT, certificate::to_pem(&[root]).as_bytes())?;
         }

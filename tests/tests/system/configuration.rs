@@ -222,6 +222,11 @@ async fn an_identity_folder_that_cannot_be_used_is_told() {
     check(&no_root, 2, &["--root none.pem", "name the PEM file"]);
     let no_root = town.run(&["client", "--identity", "new", "--root", "authority/root.key"]).await;
     check(&no_root, 2, &["--root authority/root.key", "name the PEM file"]);
+    let certificate = "home.example/home.example.pem";
+    let no_root = town.run(&["client", "--identity", "new", "--root", certificate]).await;
+    check(&no_root, 2, &["--root home.example/home.example.pem", "name the PEM file"]);
+    std::fs::copy(folder.join(certificate), folder.join("new/root.pem")).unwrap();
+    check(&town.run(&["client", "--identity", "new"]).await, 1, &["new/root.pem", "--root FILE"]);
     let no_name = town.run(&["client", "--identity", "new", "--registration", "127.0.0.1:1"]).await;
     check(&no_name, 2, &["--registration 127.0.0.1:1", "NAME=HOST:PORT"]);
     let no_port = town.run(&["client", "--identity", "new", "--server", "home.example=localhost"]).await;
