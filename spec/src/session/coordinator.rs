@@ -28,6 +28,8 @@ pub(super) struct Coordinator {
     /// Requests that wait for the token, oldest first.
     queue: VecDeque<Queued>,
     phase: Phase,
+    /// The request that is being served, until the epoch that it closes is over.
+    serving: Option<(UserHandle, RequestNumber)>,
     /// Members that will not coordinate, in this epoch.
     declined: BTreeSet<UserHandle>,
 }
@@ -48,7 +50,7 @@ enum Phase {
     /// For this member's answer to the offer of the coordinator's part.
     Answer { to: UserHandle, request: Queued },
     /// For the newcomer to complete, or the holder to return the token.
-    Newcomer { grant: Grant, signed: Signed<Grant>, number: RequestNumber },
+    Newcomer { grant: Grant, signed: Signed<Grant> },
     /// For members to close the epoch.
     Closed { change: Change, waiting: BTreeSet<UserHandle>, sent: BTreeMap<UserHandle, u64> },
     /// For the epoch to begin here too: it is committed.
@@ -62,6 +64,7 @@ impl Coordinator {
 
     pub(super) fn begin_epoch(&mut self) {
         self.phase = Phase::Request;
+        self.serving = None;
         self.declined.clear();
     }
 
@@ -79,13 +82,8 @@ impl Coordinator {
     }
 
     fn knows(&self, from: &UserHandle, number: RequestNumber) -> bool {
-        let queued = |request: &Queued| request.from == *from && request.number == number;
-        self.queue.iter().any(queued)
-            || match &self.phase {
-                Phase::Newcomer { grant, number: granted, .. } => grant.holder == *from && *granted == number,
-                Phase::Answer { request, .. } => queued(request),
-                Phase::Request | Phase::Closed { .. } | Phase::Begin => false,
-            }
+        self.queue.iter().any(|request| request.from == *from && request.number == number)
+            || self.serving.as_ref().is_some_and(|(holder, served)| holder == from && *served == number)
     }
 }
 
@@ -135,7 +133,9 @@ impl Membership {
                 let change = Change::Remove(gone);
                 return self.grant_and_close(change, self.me.handle.clone(), work);
             }
-            let Some(request) = coordinator.queue.pop_front() else { return Next::Stay };
+            let next = coordinator.queue.pop_front();
+            coordinator.serving = next.as_ref().map(|request| (request.from.clone(), request.number));
+            let Some(request) = next else { return Next::Stay };
             match &request.change {
                 Change::Join(_) => match self.epoch.next(self.hash, request.change.clone()) {
                     Err(error) if !tolerated(error) => {
@@ -183,7 +183,7 @@ impl Membership {
         let (grant, signed) = self.sign_grant(change, from.clone(), work);
         work.push(Action::Arm { timer: Timer::Lease, after: GRANT_LEASE });
         self.send(&from, SessionBody::TokenGrant(TokenGrant { grant: signed.clone(), number }), work);
-        self.enter(Phase::Newcomer { grant, signed, number });
+        self.enter(Phase::Newcomer { grant, signed });
     }
 
     fn grant_and_close(&mut self, change: Change, holder: UserHandle, work: &mut Work<'_, '_>) -> Next {
@@ -267,7 +267,7 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
         };
         match self.phase() {
-            Some(Phase::Newcomer { grant, signed, .. }) if grant.change == Change::Join(newcomer.clone()) => {
+            Some(Phase::Newcomer { grant, signed }) if grant.change == Change::Join(newcomer.clone()) => {
                 let (signed, change) = (signed.clone(), grant.change.clone());
                 self.begin_closing(signed, change, work)
             }
@@ -284,7 +284,7 @@ impl Membership {
 
     /// Closes the epoch without the newcomer that the token was given for.
     fn void(&mut self, work: &mut Work<'_, '_>) -> Next {
-        let Some(Phase::Newcomer { grant, signed, .. }) = self.phase() else { return Next::Stay };
+        let Some(Phase::Newcomer { grant, signed }) = self.phase() else { return Next::Stay };
         let Change::Join(newcomer) = &grant.change else { return Next::Stay };
         let (signed, change) = (signed.clone(), Change::Void(newcomer.handle.clone()));
         self.begin_closing(signed, change, work)

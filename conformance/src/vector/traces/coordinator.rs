@@ -171,6 +171,16 @@ fn queued_again(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-046"],
         "a request comes again that waits for the token",
     )?);
+    let (mut trace, epoch) = coordinator_of(&[1, 3])?;
+    trace.said(3, &epoch, request(1, Change::Leave(handle_of(3)?)))?;
+    trace.shows("1+3 close")?;
+    trace.said(3, &epoch, request(1, Change::Leave(handle_of(3)?)))?;
+    trace.shows("3 late")?;
+    cases.push(trace.done(
+        "request-served-again",
+        &["SESS-046"],
+        "a request comes again while the epoch closes for it",
+    )?);
     Ok(())
 }
 
