@@ -14,6 +14,7 @@ CREATE TABLE issued (
 CREATE TABLE records (
     handle     BLOB    NOT NULL CHECK (length(handle) = 16),
     server     TEXT    NOT NULL,
+    -- Less 2^63, so that each number of 64 bits has its place in the order.
     epoch      INTEGER NOT NULL,
     address    TEXT    NOT NULL,
     -- The last second of the lease, since 1970.

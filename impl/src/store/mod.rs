@@ -137,3 +137,27 @@ fn signed(number: u64) -> Result<i64, StoreError> {
 fn unsigned(number: i64, what: &'static str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Damaged(what))
 }
+
+/// An epoch that a peer chose, which may be any number of 64 bits: in the same order, as the signed integer that SQLite
+/// has.
+fn ordered(epoch: u64) -> i64 {
+    (epoch ^ (1 << 63)).cast_signed()
+}
+
+/// The epoch of which [`ordered`] made this.
+fn epoch_of(ordered: i64) -> u64 {
+    ordered.cast_unsigned() ^ (1 << 63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{epoch_of, ordered};
+
+    #[test]
+    fn every_epoch_is_kept_and_their_order_too() {
+        let epochs =
+            [0, 1, i64::MAX as u64 - 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX - 1, u64::MAX];
+        assert_eq!(epochs.map(|epoch| epoch_of(ordered(epoch))), epochs);
+        assert!(epochs.map(ordered).is_sorted());
+    }
+}

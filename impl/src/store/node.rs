@@ -10,7 +10,7 @@ use antiphon_spec::{
 };
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Database, StoreError, signed, unsigned};
+use super::{Database, StoreError, epoch_of, ordered, signed, unsigned};
 use crate::mutant::{Mutant, active};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/node");
@@ -70,7 +70,7 @@ impl NodeStore {
             .await?;
         if let Some(row) = present {
             let stands = unsigned(row.try_get("expires_at")?, "lease")? > now.0;
-            let newer = unsigned(row.try_get("epoch")?, "epoch")? > record.epoch.0;
+            let newer = epoch_of(row.try_get("epoch")?) > record.epoch.0;
             if stands && newer && !active(Mutant::OlderRecordAccepted) {
                 return Ok(Inserted::Older);
             }
@@ -90,7 +90,7 @@ impl NodeStore {
         )
         .bind(handle.0.as_slice())
         .bind(record.server.as_str())
-        .bind(signed(record.epoch.0)?)
+        .bind(ordered(record.epoch.0))
         .bind(record.address.to_string())
         .bind(signed(expires_at.0)?)
         .execute(&mut *transaction)
@@ -115,7 +115,7 @@ impl NodeStore {
             )
             .bind(handle.0.as_slice())
             .bind(record.server.as_str())
-            .bind(signed(record.epoch.0)?)
+            .bind(ordered(record.epoch.0))
             .bind(record.address.to_string())
         };
         query.execute(&self.0.writer).await?;
@@ -155,7 +155,7 @@ impl NodeStore {
 fn record(row: &SqliteRow) -> Result<ContactRecord, StoreError> {
     let (server, address): (String, String) = (row.try_get("server")?, row.try_get("address")?);
     Ok(ContactRecord {
-        epoch: LoginEpoch(unsigned(row.try_get("epoch")?, "epoch")?),
+        epoch: LoginEpoch(epoch_of(row.try_get("epoch")?)),
         server: server.parse().map_err(|_| StoreError::Damaged("server name"))?,
         address: address.parse().map_err(|_| StoreError::Damaged("contact address"))?,
     })

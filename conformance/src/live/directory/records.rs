@@ -65,6 +65,13 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(async move { lower_epoch(&Stage::shared(&world).await?).await }),
     ),
     case(
+        "directory/greatest-epochs",
+        &["LOC-006", "LOC-005", "LOC-011"],
+        None,
+        "Records with the greatest epochs of 64 bits are inserted, ordered and deleted like all others.",
+        |world| Box::pin(async move { greatest_epochs(&Stage::shared(&world).await?).await }),
+    ),
+    case(
         "directory/order-of-records",
         &["LOC-011"],
         None,
@@ -214,6 +221,19 @@ async fn lower_epoch(stage: &Stage) -> Done {
     server.insert(handle, &newer).await?;
     server.insert_refused(handle, &server.record(3), ErrorCode::EntryExists).await?;
     expect_equal("the records", &vec![newer], &server.find(handle).await?)
+}
+
+async fn greatest_epochs(stage: &Stage) -> Done {
+    let (mut one, mut other) = (stage.server().await?, stage.server().await?);
+    let handle = stage.handle()?;
+    let (greatest, half) = (one.record(u64::MAX), other.record(1 << 63));
+    one.insert(handle, &one.record(1)).await?;
+    one.insert(handle, &greatest).await?;
+    other.insert(handle, &half).await?;
+    one.insert_refused(handle, &one.record(u64::MAX - 1), ErrorCode::EntryExists).await?;
+    expect_equal("the records", &vec![greatest.clone(), half.clone()], &one.find(handle).await?)?;
+    one.delete(handle, &greatest).await?;
+    expect_equal("the records", &vec![half], &one.find(handle).await?)
 }
 
 async fn order(stage: &Stage) -> Done {
