@@ -80,6 +80,10 @@ mutants! {
     CommitWithoutClosed = "commit-without-closed" breaks "SESS-089" caught by Both,
     /// A member goes to the next epoch although messages of the last are on their way.
     FlushSkipped = "flush-skipped" breaks "SESS-092" caught by Both,
+    /// A member begins the next epoch although the others are told that it said less than it did.
+    OwnCountUnchecked = "own-count-unchecked" breaks "SESS-125" caught by Suite,
+    /// What a member asked for stays in the queue when it is no member any more.
+    RequestsKept = "requests-kept" breaks "SESS-124" caught by Suite,
     /// A member says on after it closed the epoch.
     SaidAfterClosed = "said-after-closed" breaks "SESS-088" caught by Both,
     /// A repeated chat message is delivered again.

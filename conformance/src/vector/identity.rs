@@ -282,6 +282,12 @@ fn keys(cases: &mut Vec<VectorCase>) -> Made<()> {
         ("key-small-order-zero", "IDENT-011", "a point of order 4", small("00", "00", "00")),
         ("key-small-order-minus-one", "IDENT-011", "the point of order 2", small("ec", "ff", "7f")),
         (
+            "key-above-prime",
+            "IDENT-010",
+            "a point whose coordinate is 3, written as 3 above the prime",
+            small("f0", "ff", "7f"),
+        ),
+        (
             "key-small-order-eight",
             "IDENT-011",
             "a point of order 8",

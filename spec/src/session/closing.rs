@@ -93,6 +93,11 @@ impl Membership {
         if closing.hash != commit.hash {
             return self.fault(&from.handle, ErrorCode::Fork, work);
         }
+        // Whoever is told a smaller number begins the next epoch without this member's last words, for good.
+        let own = SentCount { count: self.chat.sent(), member: self.me.handle.clone() };
+        if !commit.sent.contains(&own) && !active(Mutant::OwnCountUnchecked) {
+            return self.fault(&from.handle, ErrorCode::Fork, work);
+        }
         closing.sent = Some(commit.sent);
         self.begin_epoch_if_flushed(work)
     }

@@ -143,7 +143,30 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = joined()?;
     trace.said(1, &epoch, SessionBody::Commit(Commit { hash: EpochHash([1; 32]), sent: vec![] }))?;
     cases.push(trace.done("commit-without-close", &["SESS-024"], "a commit without a close")?);
+    miscounted(cases)?;
     second_grant(cases)
+}
+
+/// A commit that counts a member, who has said one thing, in another way than its `closed` did.
+fn miscounted(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let change = Change::HandOver(handle_of(3)?);
+    for (slug, requirement, about, sent) in [
+        ("counts-member", "SESS-092", "what the member said", &[(1, 0), (2, 1), (3, 0)][..]),
+        ("miscounts-member", "SESS-125", "less than the member said", &[(1, 0), (2, 0), (3, 0)]),
+        ("overcounts-member", "SESS-125", "more than the member said", &[(1, 0), (2, 2), (3, 0)]),
+        ("omits-member", "SESS-125", "everybody but the member", &[(1, 0), (3, 0)]),
+    ] {
+        let (mut trace, epoch) = joined()?;
+        trace.say("my last word")?;
+        trace.said(1, &epoch, close(&epoch, &change, 3)?)?;
+        trace.said(1, &epoch, commit(&next(&epoch, change.clone())?, sent)?)?;
+        cases.push(trace.done(
+            &format!("commit-{slug}"),
+            &[requirement],
+            &format!("a commit counts {about}"),
+        )?);
+    }
+    Ok(())
 }
 
 /// A coordinator grants a join, and then closes the epoch for something else.

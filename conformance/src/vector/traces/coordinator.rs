@@ -195,7 +195,7 @@ fn asked_in_vain(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.shows("1+3 commit, user epoch 3, 3 goodbye")?;
     cases.push(trace.done(
         "forgets-requests-of-leaver",
-        &["SESS-082", "SESS-086"],
+        &["SESS-124", "SESS-082", "SESS-086"],
         "a member that leaves has asked for more behind its leave: what it asked for ends with its membership",
     )?);
     let (mut trace, epoch) = coordinator_of(&[1, 3])?;
