@@ -45,6 +45,19 @@ pub struct ServerConfig {
     pub limits: Limits,
 }
 
+impl ServerConfig {
+    /// The settings that name keys and certificates, and the files.
+    pub(crate) fn files(&self) -> [(&'static str, &Path); 5] {
+        [
+            ("root", &self.root),
+            ("certificate", &self.certificate),
+            ("key", &self.key),
+            ("user-ca-certificate", &self.user_ca_certificate),
+            ("user-ca-key", &self.user_ca_key),
+        ]
+    }
+}
+
 /// What a directory node is started with.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -73,6 +86,11 @@ pub struct DirectoryNodeConfig {
 }
 
 impl DirectoryNodeConfig {
+    /// The settings that name keys and certificates, and the files.
+    pub(crate) fn files(&self) -> [(&'static str, &Path); 3] {
+        [("root", &self.root), ("certificate", &self.certificate), ("key", &self.key)]
+    }
+
     /// The longest lease that the protocol allows, in seconds.
     #[must_use]
     pub fn lease_default() -> u64 {

@@ -54,6 +54,17 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::Write { path, .. }
+            | Self::Exposed { path, .. }
+            | Self::Contents { path, .. } => path,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn fix(&self) -> &'static str {
@@ -106,7 +117,12 @@ pub fn load_trust(path: &Path) -> Result<Arc<Trust>, CredentialError> {
 /// A file cannot be read or holds something else, or the two do not belong together.
 pub fn load_credentials(certificate: &Path, key: &Path) -> Result<Credentials, CredentialError> {
     let chain = load_certificates(certificate)?;
-    Credentials::new(chain, &load_key(key)?).map_err(|error| CredentialError::contents(certificate, error))
+    Credentials::new(chain, &load_key(key)?).map_err(|error| {
+        CredentialError::contents(
+            key,
+            format!("no key for the certificate {}: {error}", certificate.display()),
+        )
+    })
 }
 
 /// Reads a certificate and its key, and judges the certificate as a peer will: it has to lead to the root, to be good

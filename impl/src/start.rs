@@ -1,6 +1,9 @@
 //! Why a server or directory node does not start, and what to do about it.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use antiphon_protocol::certificate::IssueError;
 use antiphon_spec::identity::ServerName;
@@ -11,9 +14,14 @@ use crate::{credentials::CredentialError, net::NoEntropy, store::StoreError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A key or certificate cannot be used.
-    #[error(transparent)]
-    Credentials(#[from] CredentialError),
+    /// A file that a setting names, a key or a certificate, cannot be used.
+    #[error("the file of `{settings}` cannot be used")]
+    Credentials {
+        /// The setting in the configuration file, or all that name the file.
+        settings: String,
+        /// What is wrong with which file.
+        source: Box<CredentialError>,
+    },
     /// The database cannot be used.
     #[error("the store cannot be used")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>, Option<&'static str>),
@@ -29,33 +37,49 @@ pub enum StartError {
     #[error("{0} is no address to give to others")]
     NoAddress(SocketAddr),
     /// The authority for users is not this server's.
-    #[error("the user CA is the one of {found}, not of {name}")]
+    #[error("`user-ca-certificate` {} is the user CA of {found}, not of {name}", path.display())]
     OtherUserAuthority {
+        /// The file.
+        path: PathBuf,
         /// The server that is to start.
         name: ServerName,
         /// Whose authority it is.
         found: ServerName,
     },
     /// The authority for users cannot be used.
-    #[error("the user CA cannot be used")]
-    UserAuthority(#[source] IssueError),
+    #[error("`user-ca-certificate` {} cannot be used with `user-ca-key` {}", path.display(), key.display())]
+    UserAuthority {
+        /// The certificate's file.
+        path: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        source: Box<IssueError>,
+    },
     /// The system has no entropy to give.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
 }
 
 impl StartError {
+    /// A credential cannot be used; those of these settings that name the file are told.
+    pub(crate) fn credentials(settings: &[(&'static str, &Path)], source: CredentialError) -> Self {
+        let named = settings.iter().filter(|(_, path)| *path == source.path());
+        let named: Vec<&str> = named.map(|(setting, _)| *setting).collect();
+        Self::Credentials { settings: named.join("` and `"), source: Box::new(source) }
+    }
+
     /// What to do about it, where there is something to say.
     #[must_use]
     pub fn fix(&self) -> Option<&'static str> {
         match self {
-            Self::Credentials(error) => Some(error.fix()),
+            Self::Credentials { source, .. } => Some(source.fix()),
             Self::Store(_, fix) => *fix,
             Self::Listen { .. } => {
                 Some("choose an address of this machine and a port that is free; 0 takes any")
             }
             Self::NoAddress(_) => Some("set `advertised-address` to the address at which others reach it"),
-            Self::OtherUserAuthority { .. } | Self::UserAuthority(_) => Some(
+            Self::OtherUserAuthority { .. } | Self::UserAuthority { .. } => Some(
                 "set `user-ca-certificate` and `user-ca-key` to the files that `antiphon authority issue-server` \
                  wrote for this server",
             ),

@@ -57,10 +57,12 @@ impl DirectoryNode {
     /// # Errors
     /// A file of the configuration cannot be used, or the address cannot be listened on.
     pub async fn start(config: DirectoryNodeConfig) -> Result<Self, StartError> {
-        let trust = credentials::load_trust(&config.root)?;
+        let unusable = |error| StartError::credentials(&config.files(), error);
+        let trust = credentials::load_trust(&config.root).map_err(unusable)?;
         let clock: Clock = Arc::new(SystemClock);
         let whom = Identity::DirectoryNode(config.name.clone());
-        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock)?;
+        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock);
+        let credentials = credentials.map_err(unusable)?;
         let store = NodeStore::open(&config.database, &config.name).await?;
         let acceptor = Acceptor::new(Port::Location, credentials, trust, Arc::clone(&clock));
         let listener = Listener::bind(config.listen_address, acceptor)

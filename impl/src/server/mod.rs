@@ -99,10 +99,12 @@ impl Server {
     /// # Errors
     /// A file of the configuration cannot be used, or an address cannot be listened on.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
-        let trust = credentials::load_trust(&config.root)?;
+        let unusable = |error| StartError::credentials(&config.files(), error);
+        let trust = credentials::load_trust(&config.root).map_err(unusable)?;
         let clock: Clock = Arc::new(SystemClock);
         let whom = Identity::Server(config.name.clone());
-        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock)?;
+        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock);
+        let credentials = credentials.map_err(unusable)?;
         let issuer = load_issuer(&config)?;
         let bind = async |port, address| {
             let acceptor = Acceptor::new(port, credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
@@ -192,15 +194,19 @@ async fn wait(tracker: &TaskTracker, what: &str) {
 }
 
 fn load_issuer(config: &ServerConfig) -> Result<UserIssuer, StartError> {
+    let unusable = |error| StartError::credentials(&config.files(), error);
     let path = &config.user_ca_certificate;
-    let certificate = credentials::load_certificates(path)?.into_iter().next();
-    let certificate =
-        certificate.ok_or_else(|| credentials::CredentialError::contents(path, "no certificate"))?;
-    let key = credentials::load_key(&config.user_ca_key)?;
-    let issuer = UserIssuer::load(certificate, key).map_err(StartError::UserAuthority)?;
+    let certificate = credentials::load_certificates(path).map_err(unusable)?.into_iter().next();
+    let certificate = certificate
+        .ok_or_else(|| unusable(credentials::CredentialError::contents(path, "no certificate")))?;
+    let key = credentials::load_key(&config.user_ca_key).map_err(unusable)?;
+    let issuer = UserIssuer::load(certificate, key).map_err(|source| {
+        let (path, key) = (path.clone(), config.user_ca_key.clone());
+        StartError::UserAuthority { path, key, source: Box::new(source) }
+    })?;
     if *issuer.home() != config.name {
-        let (name, found) = (config.name.clone(), issuer.home().clone());
-        return Err(StartError::OtherUserAuthority { name, found });
+        let (path, name, found) = (path.clone(), config.name.clone(), issuer.home().clone());
+        return Err(StartError::OtherUserAuthority { path, name, found });
     }
     Ok(issuer)
 }

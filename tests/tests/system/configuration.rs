@@ -81,35 +81,39 @@ async fn files_that_do_not_fit_are_named() {
     let users = "user-ca-certificate = \"home.example-users.pem\"\nuser-ca-key = \"home.example-users.key\"";
     let issue = "antiphon authority";
     let cases = [
-        ("key = \"home.example.key\"", "key = \"none.key\"".to_owned(), vec!["none.key cannot be read"]),
+        (
+            "key = \"home.example.key\"",
+            "key = \"none.key\"".to_owned(),
+            vec!["`key`", "none.key cannot be read"],
+        ),
         (
             "key = \"home.example.key\"",
             "key = \"home.example.pem\"".to_owned(),
-            vec!["home.example.pem", issue],
+            vec!["`key`", "home.example.pem", issue],
         ),
         (
             "key = \"home.example.key\"",
             "key = \"../other.example/other.example.key\"".to_owned(),
-            vec!["home.example.pem", issue],
+            vec!["`key`", "other.example.key", "home.example.pem", issue],
         ),
         (
             pair,
             from("old/home.example"),
-            vec!["old/home.example.pem", "its last second was 2023-11-", "issued anew"],
+            vec!["`certificate`", "old/home.example.pem", "its last second was 2023-11-", "issued anew"],
         ),
-        (pair, from("foreign/home.example"), vec!["foreign/home.example.pem", issue]),
+        (pair, from("foreign/home.example"), vec!["`certificate`", "foreign/home.example.pem", issue]),
         (pair, from("../other.example/other.example"), vec!["other.example.pem", "home.example's", issue]),
         (pair, from("../node.example/node.example"), vec!["node.example.pem", issue]),
         (pair, from("home.example-users"), vec!["home.example-users.pem", issue]),
         (
             "root = \"../authority/root.pem\"",
             "root = \"home.example.pem\"".to_owned(),
-            vec!["home.example.pem", issue],
+            vec!["`root`", "home.example.pem", issue],
         ),
         (
             users,
             users.replace("home.example-", "../other.example/other.example-"),
-            vec!["other.example, not of home.example", "issue-server"],
+            vec!["`user-ca-certificate`", "users.pem", "other.example, not of home.example", "issue-server"],
         ),
         (
             "accounts.sqlite",

@@ -63,5 +63,6 @@ async fn a_server_does_not_start_under_anothers_name() {
     let mut config = one;
     (config.user_ca_certificate, config.user_ca_key) = (two.user_ca_certificate, two.user_ca_key);
     let error = Server::start(config).await.unwrap_err();
-    assert_eq!(error.to_string(), "the user CA is the one of b.example, not of a.example");
+    let told = error.to_string();
+    assert!(told.ends_with("is the user CA of b.example, not of a.example"), "{told}");
 }
