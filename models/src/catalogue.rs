@@ -28,6 +28,7 @@ pub const ALL: &[Entry] = &[
         about: "1 member, 2 newcomers, 2 invitations, 1 leave; dials take their time",
         scenario: Scenario {
             members: 1,
+            creator: 0,
             newcomers: 2,
             budget: Budget { invitations: 2, leaves: 1, ..NOTHING },
             dialling: Dialling::Later,
@@ -40,8 +41,22 @@ pub const ALL: &[Entry] = &[
         about: "3 members, all of whom leave",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 0,
             budget: Budget { leaves: 3, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+        },
+        quick: true,
+    },
+    Entry {
+        name: "session-hand-overs",
+        about: "4 members, the last of whom created the session; 2 leave, so that hand-overs may overtake each other",
+        scenario: Scenario {
+            members: 4,
+            creator: 3,
+            newcomers: 0,
+            budget: Budget { leaves: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
         },
@@ -52,6 +67,7 @@ pub const ALL: &[Entry] = &[
         about: "2 members, 1 newcomer, 2 invitations, 2 leaves, 1 refusal; dials take their time",
         scenario: Scenario {
             members: 2,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 2, leaves: 2, refusals: 1, ..NOTHING },
             dialling: Dialling::Later,
@@ -64,6 +80,7 @@ pub const ALL: &[Entry] = &[
         about: "2 members, 1 newcomer, 3 invitations, 2 leaves; who left may be invited again",
         scenario: Scenario {
             members: 2,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 3, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,
@@ -76,6 +93,7 @@ pub const ALL: &[Entry] = &[
         about: "2 members, 1 newcomer, 1 invitation, 1 leave, 2 messages",
         scenario: Scenario {
             members: 2,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, messages: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -88,6 +106,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 leave, 2 messages",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 0,
             budget: Budget { leaves: 1, messages: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -100,6 +119,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 newcomer, 1 invitation, 1 leave",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -112,6 +132,7 @@ pub const ALL: &[Entry] = &[
         about: "2 members, 1 newcomer, 1 invitation, 1 leave, 1 timer that fires at any time",
         scenario: Scenario {
             members: 2,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, timers: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -124,6 +145,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 link that breaks or cannot be had",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, losses: 1, ..NOTHING },
             dialling: Dialling::Later,
@@ -136,6 +158,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 leave, 2 links that break",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 0,
             budget: Budget { leaves: 1, losses: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -148,6 +171,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 client that dies; dials take their time",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, crashes: 1, ..NOTHING },
             dialling: Dialling::Later,
@@ -160,6 +184,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 newcomer, 1 invitation, 1 leave, 1 link that breaks, 1 timer that fires at any time",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 1, leaves: 1, timers: 1, losses: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -172,6 +197,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 1 newcomer, 2 invitations, 2 leaves; who left may be invited again",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 1,
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,
@@ -184,6 +210,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 2 newcomers, 2 invitations, 2 leaves: anybody may invite, anybody may leave",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 2,
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
@@ -196,6 +223,7 @@ pub const ALL: &[Entry] = &[
         about: "3 members, 2 newcomers, 2 invitations, 2 leaves; dials take their time",
         scenario: Scenario {
             members: 3,
+            creator: 0,
             newcomers: 2,
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,

@@ -263,9 +263,10 @@ mod tests {
         }
     }
 
-    const COUNTS: [(&str, usize); 7] = [
+    const COUNTS: [(&str, usize); 8] = [
         ("session-begin", 1771),
         ("session-leaves", 1596),
+        ("session-hand-overs", 6895),
         ("session-small", 26679),
         ("session-messages", 51889),
         ("session-messages-leave", 13610),

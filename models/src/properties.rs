@@ -102,10 +102,13 @@ fn sometimes(scenario: &Scenario) -> Vec<Named> {
         }));
     }
     if budget.leaves > 0 {
-        sometimes.push(("the coordinator changed", |_, world| coordinated_by(world, Who(1))));
+        sometimes
+            .push(("the coordinator changed", |model, world| coordinated_by(world, successor(model, 0))));
     }
     if budget.leaves > 1 && scenario.members > 2 {
-        sometimes.push(("the coordinator changed twice", |_, world| coordinated_by(world, Who(2))));
+        sometimes.push(("the coordinator changed twice", |model, world| {
+            coordinated_by(world, successor(model, 1))
+        }));
     }
     if budget.refusals > 0 {
         sometimes.push(("a refused invitation has ended", |model, world| {
@@ -113,6 +116,13 @@ fn sometimes(scenario: &Scenario) -> Vec<Named> {
         }));
     }
     sometimes
+}
+
+/// Who coordinates after the creator, and after whom: the lowest handle that has not had the part yet.
+fn successor(model: &SessionModel, place: usize) -> Who {
+    let scenario = model.scenario();
+    let mut others = Who::first(scenario.clients()).filter(|who| who.0 != scenario.creator);
+    others.nth(place).unwrap_or(Who(scenario.creator))
 }
 
 fn keeps(world: &World, violation: Violation) -> bool {

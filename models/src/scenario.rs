@@ -14,8 +14,10 @@ pub enum Dialling {
 /// The bounds of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scenario {
-    /// Members of the session at the start; the first is its creator and coordinator.
+    /// Members of the session at the start, in the order of their handles.
     pub members: u8,
+    /// Which of them created the session and coordinates it at the start, counted from 0.
+    pub creator: u8,
     /// Clients that may be invited.
     pub newcomers: u8,
     /// How often what nobody has to do may happen.

@@ -98,17 +98,17 @@ pub struct SessionModel {
 }
 
 impl SessionModel {
-    /// Sets the scene: the first client creates the session and invites the other members, one after the other.
+    /// Sets the scene: the creator begins the session and invites the other members, one after the other.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
         let cast = Cast::new(scenario.clients());
         let start = World::new(scenario.clients(), Budget::default());
         let mut model = Self { scenario, cast, start };
-        let creator = Who(0);
+        let creator = Who(scenario.creator);
         let mut turn = Turn::new(&model.scenario, &model.cast, model.start.clone());
         turn.create(creator);
         let (mut world, _) = turn.finish();
-        for whom in Who::first(scenario.members).skip(1) {
+        for whom in Who::first(scenario.members).filter(|who| *who != creator) {
             world.budget.invitations = 1;
             world = model.after(&world, &Step::Invite { who: creator, whom });
             world = model.run_to_rest(world);

@@ -72,6 +72,8 @@ mutants! {
     EarlyMessageDropped = "early-message-dropped" breaks "SESS-017" caught by Both,
     /// The thesis: a requester does not ask again when the coordinator has changed (H2).
     RequestNotResent = "request-not-resent" breaks "SESS-041" caught by Model,
+    /// The thesis: members follow the announcements of new coordinators in the order in which they arrive (H3).
+    HandOverUnordered = "hand-over-unordered" breaks "SESS-017" caught by Model,
     /// The thesis: when the newcomer is gone the token never comes back (H5).
     TokenNotReturned = "token-not-returned" breaks "SESS-056" caught by Both,
     /// The coordinator grants while a grant is out.

@@ -23,8 +23,8 @@ use crate::{
     identity::{Peer, UserHandle},
     limits::{HELD_PER_PEER_MAX, HELD_TICKETS_MAX, LOST_MEMBER_DEADLINE},
     message::client_client::{
-        Admitted, HandOverAnswer, InvitationBody, PeerMessage, RequestNumber, SessionBody, SessionMessage,
-        TokenRequest,
+        Admitted, Close, HandOverAnswer, InvitationBody, PeerMessage, RequestNumber, SessionBody,
+        SessionMessage, TokenRequest,
     },
     mutant::{Mutant, active},
 };
@@ -207,6 +207,12 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::Forbidden, work);
         }
         if message.epoch == self.epoch.number.next() {
+            if active(Mutant::HandOverUnordered)
+                && let SessionBody::Close(Close { change: Change::HandOver(to), .. }) = message.body
+            {
+                self.epoch = Epoch { coordinator: to, ..(*self.epoch).clone() }.into();
+                return Next::Stay;
+            }
             return self.hold(from, message, is_ticket, work);
         }
         if message.epoch > self.epoch.number {
