@@ -30,8 +30,8 @@ enum Command {
     /// Explores models to their end and says what became of every property.
     Check {
         /// The model; every one, if absent.
-        #[arg(conflicts_with_all = ["bounded", "mutants"])]
-        model: Option<String>,
+        #[arg(value_parser = named, conflicts_with_all = ["bounded", "mutants"])]
+        model: Option<Entry>,
         /// Only the small models, which take seconds.
         #[arg(long, conflicts_with = "mutants")]
         bounded: bool,
@@ -45,7 +45,8 @@ enum Command {
     /// Serves a model to a web browser, step by step.
     Explore {
         /// The model; the small ones are the readable ones.
-        model: String,
+        #[arg(value_parser = named)]
+        model: Entry,
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:3000")]
         address: SocketAddr,
@@ -60,14 +61,10 @@ fn main() -> ExitCode {
         Command::Check { model: None, bounded, threads, .. } => {
             check_all(|entry| entry.quick || !bounded, usize::from(threads), &mut out)
         }
-        Command::Check { model: Some(model), threads, .. } => match catalogue::find(&model) {
-            Some(_) => check_all(|entry| entry.name == model, usize::from(threads), &mut out),
-            None => unknown(&model),
-        },
-        Command::Explore { model, address } => match catalogue::find(&model) {
-            Some(entry) => explore(entry, address, &mut out),
-            None => unknown(&model),
-        },
+        Command::Check { model: Some(model), threads, .. } => {
+            check_all(|entry| entry.name == model.name, usize::from(threads), &mut out)
+        }
+        Command::Explore { model, address } => explore(&model, address, &mut out),
     };
     match good {
         Ok(true) => ExitCode::SUCCESS,
@@ -80,12 +77,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn unknown(model: &str) -> io::Result<bool> {
-    writeln!(
-        io::stderr(),
-        "antiphon-models: there is no model '{model}'; `antiphon-models list` shows those that there are"
-    )?;
-    Ok(false)
+/// The model of a name on the command line.
+fn named(name: &str) -> Result<Entry, String> {
+    catalogue::find(name)
+        .copied()
+        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
 }
 
 fn list(out: &mut impl Write) -> io::Result<bool> {
