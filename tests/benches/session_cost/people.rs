@@ -1,0 +1,123 @@
+//! The people: clients of the reference system in this process, users of a real server, in one session.
+
+use std::collections::BTreeMap;
+
+use antiphon::client::{Client, ClientEvent, Command, Output, Request, Running, SessionName, Settings};
+use antiphon_spec::identity::UserHandle;
+use antiphon_tests::{Service, Town, in_time};
+use tokio::sync::mpsc;
+
+/// Somebody who is logged in.
+pub(crate) struct Person {
+    handle: UserHandle,
+    commands: mpsc::Sender<Request>,
+    events: mpsc::Receiver<Output>,
+    _engine: Running,
+}
+
+impl Person {
+    /// Starts a client whose identity is in this folder of the town, registers and logs in.
+    pub(crate) async fn settle(town: &Town, name: &str, server: &Service) -> Self {
+        let at = |address| format!("{}={address}", server.name()).parse().expect("a server has an address");
+        let root = antiphon::credentials::load_certificates(&town.folder().join("authority/root.pem"));
+        let settings = Settings {
+            root: root.expect("the root is there").pop(),
+            server: Some(at(server.listen())),
+            registration: Some(at(server.registration())),
+            ..Settings::new(town.folder().join(name))
+        };
+        let (commands, mut events, engine) = Client::start(settings).await.expect("a client starts").split();
+        let mut answer = async |command: Command| {
+            commands.send(Request { id: Some(1), command }).await.expect("the client runs");
+            loop {
+                let output = in_time("an answer", events.recv()).await.expect("the client runs");
+                if output.id == Some(1) {
+                    return output.event;
+                }
+            }
+        };
+        let registered = answer(Command::Register {}).await;
+        let ClientEvent::Registered { handle } = registered else { panic!("{name}: {registered:?}") };
+        let logged_in = answer(Command::Login {}).await;
+        assert!(matches!(logged_in, ClientEvent::LoggedIn { .. }), "{name}: {logged_in:?}");
+        Self { handle, commands, events, _engine: engine }
+    }
+
+    async fn does(&self, command: Command) {
+        self.commands.send(command.into()).await.expect("the client runs");
+    }
+
+    /// The next event; a refusal of anything is a failure.
+    async fn next(&mut self, awaited: &str) -> ClientEvent {
+        let event = in_time(awaited, self.events.recv()).await.expect("the client runs").event;
+        assert!(!matches!(event, ClientEvent::Refused { .. }), "{event:?}");
+        event
+    }
+
+    async fn sees(&mut self, awaited: &str, mut wanted: impl FnMut(&ClientEvent) -> bool) {
+        while !wanted(&self.next(awaited).await) {}
+    }
+
+    async fn sees_members(&mut self, count: usize) {
+        let wanted = |event: &ClientEvent| matches!(event, ClientEvent::Epoch { view, .. } if view.members.len() == count);
+        self.sees("an epoch", wanted).await;
+    }
+
+    /// Begins a session.
+    pub(crate) async fn creates(&mut self) -> SessionName {
+        self.does(Command::Create {}).await;
+        loop {
+            if let ClientEvent::Created { session } = self.next("a session").await {
+                return session;
+            }
+        }
+    }
+}
+
+/// The first invites the last, who accepts; ends when everybody is in the epoch with all.
+pub(crate) async fn join(people: &mut [Person], session: SessionName) {
+    let count = people.len();
+    let [creator, .., newcomer] = people else { panic!("nobody joins alone") };
+    creator.does(Command::Invite { session, handle: newcomer.handle.clone() }).await;
+    newcomer.sees("an invitation", |event| matches!(event, ClientEvent::Invited { .. })).await;
+    newcomer.does(Command::Accept { session }).await;
+    for person in people {
+        person.sees_members(count).await;
+    }
+}
+
+/// The last leaves; ends when everybody else is in the epoch without.
+pub(crate) async fn leave(people: &mut [Person], session: SessionName) {
+    let [others @ .., leaver] = people else { panic!("nobody leaves") };
+    leaver.does(Command::Leave { session }).await;
+    leaver.sees("the end", |event| matches!(event, ClientEvent::Ended { .. })).await;
+    let count = others.len();
+    for other in others {
+        other.sees_members(count).await;
+    }
+}
+
+/// The first says something `times` times at once; ends when everybody has delivered it all, and the sender knows.
+pub(crate) async fn talk(people: &mut [Person], session: SessionName, text: &str, times: usize) {
+    let [sender, others @ ..] = people else { panic!("nobody talks") };
+    for _ in 0..times {
+        sender.does(Command::Send { session, text: text.to_owned() }).await;
+    }
+    let (mut sent, mut last, mut delivered) = (0, 0, BTreeMap::new());
+    while sent < times || delivered.values().filter(|number| **number == last).count() < others.len() {
+        let event = sender.next("that all have it").await;
+        if let ClientEvent::Sent { number, .. } = event {
+            (sent, last) = (sent + 1, number);
+        } else if let ClientEvent::Delivered { to, number, .. } = event {
+            delivered.insert(to, number);
+        }
+    }
+    for other in others {
+        let mut heard = 0;
+        let count = |event: &ClientEvent| {
+            heard += usize::from(matches!(event, ClientEvent::Message { .. }));
+            heard == times
+        };
+        other.sees("what was said", count).await;
+    }
+}
