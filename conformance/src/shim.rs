@@ -23,7 +23,7 @@
 //! | `identify` | `channel`, `end`, `root`, `chain`, `now`; `identity`, `key`: whom was dialled | `identity`, `key` |
 //! | `verify-possession`, `verify-grant`, `verify-ticket` | `key`: the expected signer's, `hex` | `claims` |
 //! | `judge-ticket` | `epoch`, `keys`, `peer`: {`handle`, `key`}, `now`, `hex` | `newcomer`: a member's record |
-//! | `trace` | `me`: {`seed`, `handle`, `address`}, `keys`, `events` | `steps`: for each event an array of actions |
+//! | `trace` | `me`: {`seed`, `handle`, `relay`}, `keys`, `events` | `steps`: for each event an array of actions |
 //!
 //! `channel` is `registration`, `client-server`, `server-server`, `client-client` or `location`; `direction` is
 //! `from-dialler` or `from-acceptor`; `end` is the peer's end, `dialling` or `accepting`. `keys` are the public keys (DER)

@@ -11,7 +11,7 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
-    session::{Epoch, EpochHash, Grant, Member, Origin, SessionId, Ticket},
+    session::{Epoch, EpochHash, Grant, Member, Origin, RelayTag, SessionId, Ticket},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 
@@ -81,12 +81,11 @@ impl Verify for Holder {
     }
 }
 
-/// A client of the targets: its number is in its handle, its key and its address.
+/// A client of the targets: its number is in its handle, its key and its tag.
 pub(crate) fn member(number: u8) -> Member {
     let home = "a.example".parse().expect("a server name");
-    let address = format!("192.0.2.{}:5000", number + 1).parse().expect("a contact address");
     let handle = UserHandle { id: ObjectHandle([number; 16]), home };
-    Member { key: KeyHash([number; 32]), handle, address }
+    Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle }
 }
 
 /// The number in a handle.

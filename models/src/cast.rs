@@ -1,10 +1,10 @@
-//! The people of the models: five clients with handles, keys and addresses of their own.
+//! The people of the models: five clients with handles, keys and tags of their own.
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
 
 use antiphon_spec::{
-    identity::{ContactAddress, KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
-    session::Member,
+    identity::{KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
+    session::{Member, RelayTag},
 };
 
 /// One client, by its place in the order of handles.
@@ -61,8 +61,8 @@ impl Cast {
         let home: ServerName = "a.example".parse().ok()?;
         Some(Member {
             key: KeyHash([who.0; 32]),
+            relay: RelayTag([who.0; 16]),
             handle: UserHandle { id: ObjectHandle([who.0; 16]), home },
-            address: ContactAddress(SocketAddr::from(([192, 0, 2, who.0 + 1], 5000))),
         })
     }
 

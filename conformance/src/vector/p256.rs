@@ -20,44 +20,51 @@ use super::{
 };
 use crate::case::Role;
 
-/// The public key under which the objects below were signed, and the one in the leaf.
+/// The public key under which the objects below were signed.
 const KEY: &str = concat!(
     "3059301306072a8648ce3d020106082a8648ce3d030107034200",
-    "0409f89603c2f9f270af441cb9cf564c27394a052b8c045dad73ebddaa895dce34",
-    "93c06df108aecdb26a1459aa077fd2129958debc094492de0bdad62b0665c185",
+    "0486ade5f64a5db09ebb00b0e1e368ed49c2fbb7a1f6d5dd490909c8b938dbbf68",
+    "5f65c8a2292efc47f4ae91bb3d6ad32368199f51d300591f7afdacfed5fd25ac",
 );
 
 /// Over the claims of the other vectors, a possession of [`KEY`] first.
 const POSSESSION: &str = concat!(
-    "daa15086ee6ad2f4a591cbb1f7f34009222fb1bcdae42c1a7afbe23be9a75d4b",
-    "4232a2bd8a2bfda9d9791292e019a0cfe1a57de4350120fa753663682efef30f",
+    "690be3d38ec54aaceda18f82f5f2a36a19e7873b0857709dc7aff5bb4316c3f6",
+    "13ee4fcb931fd9163cec09e9d791379cc105be5fb281d2d945a673137fed80cb",
 );
 const GRANT: &str = concat!(
-    "ad99b98c35c44ed524056d385d8ad52eda86cdaea615b0c84abe19b6097ac0ae",
-    "48e3301e4479f7d382ba8a4a54407e702a2d72f3f6c5540b52887fd1b0cc3297",
+    "afb2842050d4cb31044e470e56b6acd611ee394eb73c11f8a3a22ce48e1c9413",
+    "2232e43d20c4665f29e225a27303a94b4fa4df9d60fe9c305b1bc6609faacf46",
 );
 const TICKET: &str = concat!(
-    "bb2ab6896029a3560e7e211efbb93e76dcf3b9fa7b43ffb1d2483fa639ccb711",
-    "9aff8d81910a49f98b5e4455c22a0952e5753c4a0eb5186116d3e6d79aabdcd2",
+    "1af5dc5c6eed3f919cb934f72e9acd7ec703e7bdbfec4913dd05aa27422538cf",
+    "14575c19181e5646b5d85a58c190b949787b4bcf578b79a9435c51681b4f81d3",
 );
 
 /// Over the grant, with the algorithm of Ed25519 in the header.
 const GRANT_ALGORITHM: &str = concat!(
-    "b06b40d8203c2908f579c632fa949c739a4e1fe7fe4bc477bc0723e3ee8eb566",
-    "b35efea031bfcea8908ea5385c0e2dcdd2e568bafec9bf6666e91d164641acac",
+    "175bc6f79599b9df3860cf8d4a4b4ebbfc463937219e02f86ecb014b3d807633",
+    "02ebe938584df5611ab9b426e3d70ba3d79ffb7cf5f3413264fb6d235e986078",
 );
 /// Over the grant, with [`OTHER_KEY`] in the header.
 const GRANT_KEY: &str = concat!(
-    "dfe4073dfc00d90dd75299247f89b9866b18fad77a4062da62ef37809c4fb1c9",
-    "547ce582c40be2ee9545f0cc242d72652add0efcbee8e7759927570883ad1e26",
+    "f117680c1b90f0aa26639c57184b0519aa7e950d31241da88b5af00fb2344e38",
+    "f98998fd3950ba759a4862ee63e30f31bb84e3a2cd09b5c942ba41a22a8b2ea4",
 );
 /// Over the grant, in the context of a ticket.
 const GRANT_CONTEXT: &str = concat!(
-    "05bfc9eaf11a2519f6cdb450e172e7a2b48813aaf0d2e9ed43e77d0c889c1163",
-    "bdbf1bf81d8e27f451a7ff4502b432a7b56e6e740fd3b0dd2de96215627ef412",
+    "f6a69e60ce032f546dea5d7c624ca112faafb5b89707a49b76d440add6926daf",
+    "7ab8610fa7be92c355fc7ce9905209f949f3e1378b3fde8c012c089869219028",
 );
 
 const OTHER_KEY: KeyHash = KeyHash([0x5a; 32]);
+
+/// The public key in the leaf of the chain.
+const LEAF_KEY: &str = concat!(
+    "3059301306072a8648ce3d020106082a8648ce3d030107034200",
+    "0409f89603c2f9f270af441cb9cf564c27394a052b8c045dad73ebddaa895dce34",
+    "93c06df108aecdb26a1459aa077fd2129958debc094492de0bdad62b0665c185",
+);
 
 /// A user, the user CA and the root, each with a P-256 key: named and dated like those of the other vectors.
 const CHAIN: &str = include_str!("p256/chain.pem");
@@ -180,5 +187,5 @@ pub(super) fn chain() -> Made<(Vec<CertificateDer<'static>>, CertificateDer<'sta
 
 /// The hash of the key in the leaf of the chain.
 pub(super) fn key_hash() -> Made<KeyHash> {
-    Ok(PublicKey::from_der(&hex_bytes(KEY)?).map_err(GeneratorError::new)?.key_hash())
+    Ok(PublicKey::from_der(&hex_bytes(LEAF_KEY)?).map_err(GeneratorError::new)?.key_hash())
 }

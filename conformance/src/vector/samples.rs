@@ -10,7 +10,7 @@ use antiphon_spec::{
         client_client::*, client_server::*, common::*, location::*, registration::*, server_server::*,
     },
     policy::{HandleSet, Preferences, Verdict},
-    session::{Change, Epoch, EpochHash, EpochNumber, Member, Nonce, Origin, SessionId},
+    session::{Change, Epoch, EpochHash, EpochNumber, Member, Nonce, Origin, RelayTag, SessionId},
     signed::Signed,
 };
 use serde::Serialize;
@@ -70,7 +70,7 @@ pub(crate) fn address(number: u8) -> antiphon_spec::identity::ContactAddress {
 
 /// A member of the vectors, with a key that nobody holds.
 pub(crate) fn member(number: u8) -> Made<Member> {
-    Ok(Member { key: KeyHash([number; 32]), handle: handle(number)?, address: address(number) })
+    Ok(Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle: handle(number)? })
 }
 
 fn preferences() -> Made<Preferences> {
@@ -247,7 +247,7 @@ fn client_client(samples: &mut Samples) -> Made<()> {
     let epoch = Arc::new(epoch()?);
     for (name, body) in [
         ("invite", InvitationBody::Invite(Invite { origin, lifetime: 120 })),
-        ("join", InvitationBody::Join(Join { address: address(3) })),
+        ("join", InvitationBody::Join(Join { relay: RelayTag([3; 16]) })),
         ("reject", InvitationBody::Reject(Reject {})),
         ("cancel", InvitationBody::Cancel(Cancel {})),
         ("welcome", InvitationBody::Welcome(Welcome { epoch, ticket: Signed::from_bytes(vec![0x84]) })),

@@ -4,7 +4,9 @@ use antiphon_protocol::{cbor, signed::hash_epoch};
 use antiphon_spec::{
     identity::{KeyHash, UserHandle},
     limits::SESSION_MEMBERS_MAX,
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, SessionId, Ticket},
+    session::{
+        Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, RelayTag, SessionId, Ticket,
+    },
     signed::Signed,
     time::Timestamp,
 };
@@ -12,7 +14,7 @@ use serde_json::json;
 
 use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
-    samples::{address, handle},
+    samples::handle,
     signed::{Parts, Signer},
 };
 use crate::case::Role;
@@ -29,7 +31,11 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
 
 /// A member of the vectors whose key somebody holds.
 pub(super) fn member(number: u8) -> Made<Member> {
-    Ok(Member { key: Signer::new(number)?.key.key_hash(), handle: handle(number)?, address: address(number) })
+    Ok(Member {
+        key: Signer::new(number)?.key.key_hash(),
+        relay: RelayTag([number; 16]),
+        handle: handle(number)?,
+    })
 }
 
 /// An epoch with these members, the first of whom created the session and coordinates.

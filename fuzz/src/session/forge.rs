@@ -136,7 +136,7 @@ impl Forgery {
                 return Some(invitation(InvitationBody::Invite(invite), scene));
             }
             Body::Join => {
-                let join = Join { address: member(scene.liar).address };
+                let join = Join { relay: member(scene.liar).relay };
                 return Some(invitation(InvitationBody::Join(join), scene));
             }
             Body::Reject => return Some(invitation(InvitationBody::Reject(Reject {}), scene)),

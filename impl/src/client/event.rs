@@ -8,7 +8,7 @@ use antiphon_spec::{
     identity::{ContactAddress, UserHandle},
     message::server_server::{LoginEpoch, ProfileVersion},
     policy::{Preferences, Verdict},
-    session::{Change, EndReason, Epoch, Notice},
+    session::{Change, EndReason, Epoch, Notice, RelayTag},
 };
 use serde::{Serialize, Serializer};
 
@@ -74,6 +74,9 @@ pub enum ClientEvent {
     Created {
         /// The new session.
         session: SessionName,
+        /// The user's tag in it, in 32 hexadecimal digits.
+        #[serde(serialize_with = "hex_digits")]
+        relay: RelayTag,
     },
     /// Answers `invite`, `accept`, `reject`, `send` and `leave`: the client does it; what comes of it is told by
     /// further events.
@@ -315,6 +318,10 @@ const fn reason_name(reason: EndReason) -> &'static str {
 /// Whether the type, whatever its parameters, is `text/plain`.
 fn is_plain_text(media_type: &str) -> bool {
     media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/plain"))
+}
+
+fn hex_digits<S: Serializer>(tag: &RelayTag, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&to_hex(&tag.0))
 }
 
 /// Lower-case hexadecimal digits.

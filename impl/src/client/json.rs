@@ -51,7 +51,7 @@
 //! | `logged-in` | `epoch`, `version`, `preferences`: {`allow`, `deny`, `default`} | answers `login`; unasked after a lost connection |
 //! | `preferences-set` | `version`, `preferences` | answers `set-preferences` |
 //! | `address` | `handle`, `address` | answers `lookup` |
-//! | `created` | `session` | answers `create`; an `epoch` follows |
+//! | `created` | `session`, `relay`: the user's tag in it, in 32 digits | answers `create`; an `epoch` follows |
 //! | `taken` | `command`, `session` | answers; what comes of it follows |
 //! | `members` | `session`, `number`, `hash`, `members`, `coordinator` | answers `members` |
 //! | `logged-out` | | answers `logout` |

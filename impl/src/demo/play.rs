@@ -80,13 +80,16 @@ impl Play {
         narrator.claim("which is what he is told of somebody who does not exist", &denied, &unknown)?;
         let found = self.alice.ask(Command::Lookup { handle: self.carol.handle.clone() }).await?;
         let found = matches!(found, ClientEvent::Address { .. });
-        narrator.claim("Alice, who is not denied, is told Carol's address", &found, &true)
+        narrator.claim("Alice, who is not denied, is told Carol's address", &found, &true)?;
+        let answer = self.carol.ask(any_preferences()).await?;
+        let set = matches!(answer, ClientEvent::PreferencesSet { .. });
+        narrator.claim("Carol takes Dave off the list again, since members look each other up", &set, &true)
     }
 
     async fn gather(&mut self, narrator: &mut Narrator) -> Result<SessionName, DemoError> {
         narrator.scene("Alice begins a session and invites Bob and Carol, who both accept.")?;
         let answer = self.alice.ask(Command::Create {}).await?;
-        let ClientEvent::Created { session } = answer else {
+        let ClientEvent::Created { session, .. } = answer else {
             let (claim, expected) = ("Alice can begin a session".to_owned(), "created".to_owned());
             return Err(DemoError::Untrue { claim, expected, found: format!("{answer:?}") });
         };
@@ -135,7 +138,7 @@ impl Play {
         let lines: [&[&str]; 4] = [
             &["Is everybody here?", "Then let us begin."],
             &["I am, by way of home2."],
-            &["So am I.", "Dave cannot find me, but we can talk.", "That is as it should be."],
+            &["So am I.", "Dave could not find me, but we can talk.", "That is as it should be."],
             &["Here.", "I wondered about that."],
         ];
         let mut said: Vec<(UserHandle, String)> = Vec::new();
@@ -238,6 +241,11 @@ impl Play {
     fn everybody(&mut self) -> [&mut Actor; 4] {
         [&mut self.alice, &mut self.bob, &mut self.carol, &mut self.dave]
     }
+}
+
+/// Preferences that allow everybody.
+fn any_preferences() -> Command {
+    Command::SetPreferences { allow: vec![], deny: vec![], default: Verdict::Allow }
 }
 
 /// The epoch that holds, as a member tells it.

@@ -60,7 +60,7 @@ async fn a_kept_demo_can_be_joined() {
     let carol = play.carol.handle.clone();
     let (ask_to_end, end) = tokio::sync::oneshot::channel();
     let visiting = async {
-        let ClientEvent::Created { session } = erin.ask(Command::Create {}).await.unwrap() else {
+        let ClientEvent::Created { session, .. } = erin.ask(Command::Create {}).await.unwrap() else {
             panic!("no session");
         };
         erin.tell(Command::Invite { session, handle: carol.clone() }).await.unwrap();

@@ -129,7 +129,7 @@ pub(super) fn action(action: Action) -> Result<Value, BadQuestion> {
     Ok(match action {
         Action::Connect { peer, target: None } => json!({"connect": {"peer": peer}}),
         Action::Connect { peer, target: Some(target) } => {
-            json!({"connect": {"peer": peer, "key": digits(&target.key.0), "address": target.address}})
+            json!({"connect": {"peer": peer, "key": digits(&target.key.0), "relay": digits(&target.relay.0)}})
         }
         Action::Send { to, message } => {
             json!({"send": {"to": to, "message": encoded(&ClientMessage::from(message))?}})

@@ -41,7 +41,7 @@ fn what_is_no_question_is_an_error() {
         r#"{"op":"session-id","key":"00","nonce":"00"}"#,
         r#"{"op":"identify","channel":"location","end":"dialling","root":"","chain":[],"now":0}"#,
         r#"{"op":"verify-grant","key":"","hex":""}"#,
-        r#"{"op":"trace","me":{"seed":"","handle":"","address":""},"keys":[],"events":[]}"#,
+        r#"{"op":"trace","me":{"seed":"","handle":"","relay":""},"keys":[],"events":[]}"#,
     ] {
         check_says(line, "error");
     }
@@ -55,7 +55,7 @@ fn an_event_before_the_session_is_an_error() {
     let seed = "01".repeat(32);
     let question = json!({
         "op": "trace",
-        "me": {"seed": seed, "handle": format!("{zeros}@one.example"), "address": "192.0.2.1:1"},
+        "me": {"seed": seed, "handle": format!("{zeros}@one.example"), "relay": zeros},
         "keys": [],
         "events": [{"event": "accept", "now": 0, "entropy": zeros}],
     });

@@ -3,11 +3,11 @@
 
 use antiphon_protocol::{key::KeyPair, signed::KeyRing};
 use antiphon_spec::{
-    identity::{ContactAddress, Peer, UserHandle},
+    identity::{Peer, UserHandle},
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, Content, InvitationMessage, PeerMessage},
     policy::Verdict,
-    session::{Action, Event, Member, Nonce, Session},
+    session::{Action, Event, Member, Nonce, RelayTag, Session},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -32,7 +32,7 @@ struct Me {
     /// The Ed25519 secret key.
     seed: Hex,
     handle: UserHandle,
-    address: ContactAddress,
+    relay: Hex,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,7 +46,7 @@ struct Timed {
 pub(super) fn trace(shim: &mut Shim, question: Value) -> Result<Answer, BadQuestion> {
     let Trace { me, keys, events } = read(question)?;
     let own = KeyPair::from_seed(&me.seed.array()?).map_err(BadQuestion::new)?;
-    let me = Member { key: own.key_hash(), handle: me.handle, address: me.address };
+    let me = Member { key: own.key_hash(), relay: RelayTag(me.relay.array()?), handle: me.handle };
     let mut client = Client { me, keys: shim.keys.ring(own, &keys)?, session: None };
     let steps = events.into_iter().enumerate().map(|(number, timed)| {
         let step = client.step(timed);

@@ -3,7 +3,9 @@
 use antiphon_spec::{
     identity::{ObjectHandle, UserHandle},
     message::registration::Possession,
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, SessionId, Ticket},
+    session::{
+        Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, RelayTag, SessionId, Ticket,
+    },
     signed::{Sign as _, Verify as _},
     time::Timestamp,
 };
@@ -22,8 +24,7 @@ fn handle(number: u8) -> UserHandle {
 }
 
 fn member(number: u8) -> Member {
-    let address = "192.0.2.1:5000".parse().unwrap();
-    Member { key: KeyHash([number; 32]), handle: handle(number), address }
+    Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle: handle(number) }
 }
 
 fn possession() -> Possession {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::common::{Error, Goodbye, Greeting, Ping, Pong};
 use crate::{
     error_code::ErrorCode,
-    identity::{ContactAddress, UserHandle},
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Origin, SessionId, Ticket},
+    identity::UserHandle,
+    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Origin, RelayTag, SessionId, Ticket},
     signed::Signed,
 };
 
@@ -105,8 +105,8 @@ pub struct Invite {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// Where the invitee accepts client-to-client links.
-    pub address: ContactAddress,
+    /// The invitee's tag in this session.
+    pub relay: RelayTag,
 }
 
 /// The invitee does not join. It says no more: the user's refusal and the preferences' look alike.
@@ -123,7 +123,7 @@ pub struct Cancel {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Welcome {
-    /// The epoch that the join will close, with all members and their addresses.
+    /// The epoch that the join will close, with all members and their tags.
     pub epoch: Arc<Epoch>,
     /// Shown to every member.
     pub ticket: Signed<Ticket>,

@@ -95,9 +95,9 @@ pub fn judge_ticket(
         Ok(grant) => granted_newcomer(&grant, &ticket)?,
         Err(_) if active(Mutant::TicketGrantUnchecked) => Member {
             key: peer.key,
+            // The wrong variant has no honest tag to offer; nobody dials it.
+            relay: issuer.relay,
             handle: peer.handle.clone(),
-            // The wrong variant has no honest address to offer; nobody dials it.
-            address: issuer.address,
         },
         Err(code) => return Err(code),
     };

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identity::{ContactAddress, KeyHash, UserHandle, as_bytes},
+    identity::{KeyHash, UserHandle, as_bytes},
     limits::SESSION_MEMBERS_MAX,
 };
 
@@ -24,7 +24,12 @@ pub struct EpochHash(pub [u8; 32]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nonce(pub [u8; 16]);
 
-as_bytes!(SessionId[32], EpochHash[32], Nonce[16]);
+/// Names a member in one session to the servers that relay links: drawn by the member's client for that session alone,
+/// and known to the session's members, their servers, and nobody else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayTag(pub [u8; 16]);
+
+as_bytes!(SessionId[32], EpochHash[32], Nonce[16], RelayTag[16]);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +48,15 @@ impl fmt::Debug for SessionId {
 impl fmt::Debug for EpochHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EpochHash(")?;
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+impl fmt::Debug for RelayTag {
+    /// Whoever knows a tag can reach its member, so a log shows only enough to tell two apart.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RelayTag(")?;
         self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("..)")
     }
@@ -77,10 +91,10 @@ pub struct Origin {
 pub struct Member {
     /// The member's key: a link is the member's only if TLS proved this key.
     pub key: KeyHash,
+    /// The member's tag in this session. An epoch tells no addresses: who is let in learns none by it.
+    pub relay: RelayTag,
     /// The member's handle.
     pub handle: UserHandle,
-    /// Where the member accepts client-to-client links.
-    pub address: ContactAddress,
 }
 
 /// What an epoch changed against the one before it.

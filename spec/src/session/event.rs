@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::epoch::{Epoch, EpochNumber};
+use super::epoch::{Epoch, EpochNumber, RelayTag};
 use crate::{
     error_code::ErrorCode,
-    identity::{ContactAddress, KeyHash, Peer, UserHandle},
+    identity::{KeyHash, Peer, UserHandle},
     message::client_client::{Content, PeerMessage},
 };
 
@@ -59,11 +59,11 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Open a link; answered by [`Event::LinkUp`] or [`Event::LinkFailed`].
+    /// Open a link, for which the local server is asked; answered by [`Event::LinkUp`] or [`Event::LinkFailed`].
     Connect {
         /// To whom.
         peer: UserHandle,
-        /// Where, and with which key; absent where the local server is to be asked for the address.
+        /// With which key and tag, for a member; absent for somebody who is to be invited.
         target: Option<Target>,
     },
     /// Send one message to each of these peers: encode it once.
@@ -98,13 +98,13 @@ pub enum Action {
     },
 }
 
-/// Where a member accepts links, and the key that it must prove there.
+/// The key that a member must prove on its link, and the tag under which servers let others through to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The member's key.
     pub key: KeyHash,
-    /// The member's contact address.
-    pub address: ContactAddress,
+    /// The member's tag in the session.
+    pub relay: RelayTag,
 }
 
 /// The timers of a session.

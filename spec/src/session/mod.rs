@@ -16,7 +16,9 @@ mod ticket;
 
 pub use admission::{Admission, judge_ticket};
 
-pub use epoch::{Change, Epoch, EpochHash, EpochNumber, ImpossibleChange, Member, Nonce, Origin, SessionId};
+pub use epoch::{
+    Change, Epoch, EpochHash, EpochNumber, ImpossibleChange, Member, Nonce, Origin, RelayTag, SessionId,
+};
 pub use event::{Action, EndReason, Event, Notice, Target, Timer};
 pub use grant::Grant;
 pub use machine::Session;

@@ -34,7 +34,7 @@ impl Invited {
     pub(super) fn decide(&self, event: Event, id: SessionId, me: &Member, work: &mut Work<'_, '_>) -> Next {
         match event {
             Event::Accept => {
-                let join = InvitationBody::Join(Join { address: me.address });
+                let join = InvitationBody::Join(Join { relay: me.relay });
                 work.push(Action::Disarm(Timer::Answer));
                 work.invitation(id, &self.inviter.handle, join);
                 work.push(Action::Arm { timer: Timer::Join, after: WELCOME_DEADLINE });
@@ -153,7 +153,7 @@ impl Joining {
         };
         work.push(Action::Arm { timer: Timer::Join, after: JOIN_DEADLINE });
         for member in joining.epoch.members.iter().filter(|m| m.handle != joining.inviter.handle) {
-            let target = Some(Target { key: member.key, address: member.address });
+            let target = Some(Target { key: member.key, relay: member.relay });
             work.push(Action::Connect { peer: member.handle.clone(), target });
         }
         joining.show_ticket(&joining.inviter.handle.clone(), work);

@@ -81,8 +81,7 @@ impl Verify for Keys {
 
 fn member(index: u8) -> Member {
     let handle = UserHandle { id: ObjectHandle([index; 16]), home: "a.example".parse().unwrap() };
-    let address = format!("192.0.2.{}:5000", index + 1).parse().unwrap();
-    Member { key: KeyHash([index; 32]), handle, address }
+    Member { key: KeyHash([index; 32]), relay: RelayTag([index; 16]), handle }
 }
 
 fn index(handle: &UserHandle) -> u8 {

@@ -15,7 +15,7 @@ use super::{
     chain::{admit, epoch_of, first, invite, ticket},
     live_cases,
     realm::Realm,
-    scene::{A, Scene, named, welcome},
+    scene::{A, Scene, named, tag_of, welcome},
 };
 use crate::{
     case::Failure,
@@ -23,7 +23,8 @@ use crate::{
 };
 
 pub(super) const CASES: &[LiveCase] = live_cases! {
-    "invitee/accepts" ["SESS-031", "SESS-009"] "the user accepts, and the inviter hears the address at which the client takes links" => accepts;
+    "invitee/accepts" ["SESS-031", "SESS-009"] "the user accepts, and the inviter hears it over the link" => accepts;
+    "invitee/tags-differ" ["SESS-160", "SESS-031"] "two invitations that are accepted, and a session of the client's own: three tags" => tags_differ;
     "invitee/refuses" ["SESS-029"] twin "invitee/accepts" "the user refuses" => refuses;
     "invitee/denied" ["PREF-003", "PREF-001"] twin "invitee/allowed" "the deny list has the inviter, and the user is not told" => |world| denied(world, deny_inviter);
     "invitee/denied-by-default" ["PREF-003", "PREF-001"] twin "invitee/allowed" "the default denies the inviter, and the user is not told" => |world| denied(world, deny_all);
@@ -47,8 +48,22 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
 async fn accepts(world: Arc<World>) -> Result<(), Failure> {
     let mut scene = Scene::new(&world).await?;
     let epoch = epoch_of(&scene.a, &[&scene.b])?;
-    let (_link, me) = scene.accepted(&epoch).await?;
-    scene.b.dial(me.address, &me.handle).await?.alive().await
+    let (mut link, _) = scene.accepted(&epoch).await?;
+    link.alive().await
+}
+
+async fn tags_differ(world: Arc<World>) -> Result<(), Failure> {
+    let mut scene = Scene::new(&world).await?;
+    let (one, two) = (first(&scene.a, 8), first(&scene.a, 9));
+    let (_one, by_one) = scene.accepted(&one).await?;
+    let (_two, by_two) = scene.accepted(&two).await?;
+    let own = tag_of(&scene.client.done(json!({"command": "create"}), "created").await?)?;
+    let tags = [by_one.relay, by_two.relay, own];
+    if std::collections::BTreeSet::from(tags).len() == tags.len() {
+        Ok(())
+    } else {
+        Err(Failure::unexpected("three different tags", format!("{tags:?}")))
+    }
 }
 
 async fn refuses(world: Arc<World>) -> Result<(), Failure> {

@@ -75,7 +75,7 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "the grant's holder is another member" => |world| bad_grant(world, |grant, scene| grant.holder = scene.b.handle.clone());
     "inviter/grant-for-other-change" ["SESS-055"] twin "inviter/welcomes"
         "the grant is for another newcomer" => |world| bad_grant(world, |grant, scene| {
-            grant.change = Change::Join(Member { address: scene.a.address, ..scene.c.member() });
+            grant.change = Change::Join(Member { relay: scene.a.relay, ..scene.c.member() });
         });
     "inviter/grant-by-other-peer" ["SESS-024"] twin "inviter/welcomes"
         "a member that does not coordinate sends the grant" => grant_from_b;
@@ -103,7 +103,7 @@ async fn invites(world: Arc<World>) -> Result<(), Failure> {
     if lifetime == 0 || lifetime > 120 {
         return Err(Failure::unexpected("a lifetime of 1 to 120 seconds", lifetime));
     }
-    // The first epoch, as it can be made from the origin alone.
+    // The first epoch, as it can be made from the origin and the creator's tag.
     Chair::inviting(&world).await.map(drop)
 }
 
@@ -171,7 +171,7 @@ async fn invitee_lost(world: Arc<World>) -> Result<(), Failure> {
 
 async fn join_twice(world: Arc<World>) -> Result<(), Failure> {
     let (chair, mut link) = Chair::inviting(&world).await?;
-    let join = || InvitationBody::Join(Join { address: chair.scene.a.address });
+    let join = || InvitationBody::Join(Join { relay: chair.scene.a.relay });
     link.invitation(chair.session, join()).await?;
     link.invited(chair.session).await?;
     link.invitation(chair.session, join()).await?;
@@ -193,6 +193,8 @@ async fn speaks(world: Arc<World>) -> Result<(), Failure> {
 
 async fn invites_member(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
+    // On its way in the client has looked up the members.
+    room.scene.server.book(|book| book.asked.clear());
     let command =
         json!({"command": "invite", "session": named(room.epoch.session), "handle": room.scene.b.handle});
     let answer = room.scene.client.ask(command).await?;
@@ -244,7 +246,7 @@ impl Room {
     /// ..who wants to join, so that the client requests the token.
     async fn token_is_requested(&mut self) -> Result<Link, Failure> {
         let mut link = self.invites_c().await?;
-        let join = Join { address: self.scene.c.address };
+        let join = Join { relay: self.scene.c.relay };
         link.invitation(self.epoch.session, InvitationBody::Join(join)).await?;
         self.to_a.hears(&self.epoch, request(1, self.join_of_c())).await?;
         Ok(link)
@@ -272,7 +274,7 @@ async fn requests_token(world: Arc<World>) -> Result<(), Failure> {
     let mut link = room.invites_c().await?;
     link.alive().await?;
     room.to_a.alive().await?;
-    let join = Join { address: room.scene.c.address };
+    let join = Join { relay: room.scene.c.relay };
     link.invitation(room.epoch.session, InvitationBody::Join(join)).await?;
     room.to_a.hears(&room.epoch, request(1, room.join_of_c())).await
 }

@@ -379,7 +379,7 @@ async fn granted_for_nothing(world: Arc<World>) -> Result<(), Failure> {
 async fn join_step(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     room.to_b
-        .invitation(room.epoch.session, InvitationBody::Join(Join { address: room.scene.b.address }))
+        .invitation(room.epoch.session, InvitationBody::Join(Join { relay: room.scene.b.relay }))
         .await?;
     room.to_b.refused(ErrorCode::UnexpectedMessage).await?;
     room.to_a.alive().await

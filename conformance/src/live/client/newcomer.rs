@@ -110,7 +110,10 @@ async fn other_key(world: Arc<World>) -> Result<(), Failure> {
 }
 
 async fn other_handle(world: Arc<World>) -> Result<(), Failure> {
-    let describe = |scene: &Scene| Member { address: scene.c.address, ..scene.b.member() };
+    let describe = |scene: &Scene| {
+        scene.server.book(|book| book.addresses.insert(scene.b.handle.clone(), scene.c.address));
+        scene.b.member()
+    };
     let (mut scene, to_a, epoch) = welcomed_with(&world, describe).await?;
     scene.c.is_refused().await?;
     is_off(&mut scene, to_a, &epoch).await
@@ -121,8 +124,11 @@ async fn unreachable(world: Arc<World>) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
     let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
     drop(listener);
-    let (mut scene, to_a, epoch) =
-        welcomed_with(&world, |scene| Member { address, ..scene.b.member() }).await?;
+    let describe = |scene: &Scene| {
+        scene.server.book(|book| book.addresses.insert(scene.b.handle.clone(), address));
+        scene.b.member()
+    };
+    let (mut scene, to_a, epoch) = welcomed_with(&world, describe).await?;
     is_off(&mut scene, to_a, &epoch).await
 }
 
@@ -176,7 +182,7 @@ fn fill(epoch: &mut Epoch, _: &Member, scene: &Scene) -> Result<(), Failure> {
     for number in 0xa0u8..0xbe {
         let handle = scene.realm.home.handle(number);
         let key = antiphon_spec::identity::KeyHash([number; 32]);
-        *epoch = next(epoch, Change::Join(Member { key, handle, address: scene.c.address }))?;
+        *epoch = next(epoch, Change::Join(Member { key, relay: scene.c.relay, handle }))?;
     }
     Ok(())
 }
@@ -226,8 +232,8 @@ async fn commit_of_member(world: Arc<World>) -> Result<(), Failure> {
 
 async fn commit_of_other_chain(world: Arc<World>) -> Result<(), Failure> {
     let mut door = Door::completed(&world).await?;
-    // The join of the very newcomer, but at another address than the one that it has told.
-    let elsewhere = Member { address: door.scene.c.address, ..door.me.clone() };
+    // The join of the very newcomer, but under another tag than the one that it has told.
+    let elsewhere = Member { relay: door.scene.c.relay, ..door.me.clone() };
     let after = next(&door.epoch, Change::Join(elsewhere))?;
     let (a, b) = (door.scene.a.handle.clone(), door.scene.b.handle.clone());
     door.to_a.say(&door.epoch, commit(&after, &[(&a, 0), (&b, 0)])).await?;

@@ -11,7 +11,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     identity::{ContactAddress, Identity, ObjectHandle, ServerName, UserHandle},
     message::client_client::ClientMessage,
-    session::Member,
+    session::{Member, RelayTag},
     time::Timestamp,
 };
 use rustls::pki_types::CertificateDer;
@@ -141,6 +141,7 @@ pub(super) struct Person {
     pub(super) key: KeyPair,
     pub(super) credentials: Credentials,
     pub(super) address: ContactAddress,
+    pub(super) relay: RelayTag,
     listener: TcpListener,
     trust: Arc<Trust>,
 }
@@ -153,11 +154,12 @@ impl Person {
             Credentials::new(home.user_chain(&handle, key.public_key())?, &key).map_err(Failure::harness)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
         let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
-        Ok(Self { handle, key, credentials, address, listener, trust: Arc::clone(&realm.trust) })
+        let relay = RelayTag([number; 16]);
+        Ok(Self { handle, key, credentials, address, relay, listener, trust: Arc::clone(&realm.trust) })
     }
 
     pub(super) fn member(&self) -> Member {
-        Member { key: self.key.key_hash(), handle: self.handle.clone(), address: self.address }
+        Member { key: self.key.key_hash(), relay: self.relay, handle: self.handle.clone() }
     }
 
     /// Proves itself with these credentials from now on.

@@ -9,7 +9,7 @@ use antiphon_spec::{
         server_server::{Profile, ProfileVersion},
     },
     policy::Preferences,
-    session::{Change, Epoch, Member, SessionId, Ticket},
+    session::{Change, Epoch, Member, RelayTag, SessionId, Ticket},
     signed::Signed,
 };
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ impl Scene {
         match link.invited(epoch.session).await? {
             InvitationBody::Join(join) => {
                 let key = key_of(&link)?;
-                Ok((link, Member { key, handle: self.me(), address: join.address }))
+                Ok((link, Member { key, relay: join.relay, handle: self.me() }))
             }
             other => Err(Failure::unexpected("join", shown(&other))),
         }
@@ -243,7 +243,7 @@ impl Chair {
         let InvitationBody::Invite(Invite { origin, .. }) = link.invited(session).await? else {
             return Err(Failure::unexpected("invite", "another step"));
         };
-        let me = Member { key: key_of(&link)?, handle: scene.me(), address: scene.client.address };
+        let me = Member { key: key_of(&link)?, relay: tag_of(&created)?, handle: scene.me() };
         let epoch = Epoch::first(session, origin, me.clone());
         scene.client.begins(&epoch).await?;
         Ok((Self { scene, session, epoch, me }, link))
@@ -293,7 +293,7 @@ impl Chair {
 
     /// A newcomer accepts, is welcomed, and is admitted by the client; what is missing is that it completes.
     pub(super) async fn join(&self, link: &mut Link, newcomer: &Member) -> Result<Signed<Ticket>, Failure> {
-        link.invitation(self.session, InvitationBody::Join(Join { address: newcomer.address })).await?;
+        link.invitation(self.session, InvitationBody::Join(Join { relay: newcomer.relay })).await?;
         let InvitationBody::Welcome(welcome) = link.invited(self.session).await? else {
             return Err(Failure::unexpected("welcome", "another step"));
         };
@@ -318,6 +318,13 @@ pub(super) fn session_of(event: &Value) -> Result<SessionId, Failure> {
     let text = event.get("session").and_then(Value::as_str).unwrap_or_default();
     let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.map(SessionId).ok_or_else(|| Failure::unexpected("a session in 64 digits", event))
+}
+
+/// The tag that the client drew for a session that it created.
+pub(super) fn tag_of(event: &Value) -> Result<RelayTag, Failure> {
+    let text = event.get("relay").and_then(Value::as_str).unwrap_or_default();
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(RelayTag).ok_or_else(|| Failure::unexpected("a relay tag in 32 digits", event))
 }
 
 pub(super) fn welcome(epoch: &Epoch, ticket: &Signed<Ticket>) -> InvitationBody {

@@ -196,8 +196,7 @@ impl Trace {
 
     fn done(self, slug: &str, requirements: &[&str], about: &str) -> Made<VectorCase> {
         let keys: Vec<String> = self.keys.all().map(hex::encode).collect();
-        let me =
-            json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "address": self.me.address});
+        let me = json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "relay": hex::encode(self.me.relay.0)});
         let draft = Draft::new(format!("traces/{slug}"), Role::Member, "trace", requirements, about);
         Ok(draft
             .input("me", me)
@@ -328,7 +327,7 @@ fn coordinator_of(others: &[u8]) -> Made<(Trace, Epoch)> {
         let newcomer = member(*who)?;
         trace.invite(*who)?;
         trace.link_up(*who)?;
-        trace.told(*who, epoch.session, InvitationBody::Join(Join { address: newcomer.address }))?;
+        trace.told(*who, epoch.session, InvitationBody::Join(Join { relay: newcomer.relay }))?;
         trace.said(*who, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 2, 2)? }))?;
         trace.said(*who, &epoch, SessionBody::Complete(Complete {}))?;
         for member in others.get(..joined).unwrap_or_default() {
@@ -352,7 +351,7 @@ fn invited_by_member() -> Made<(Trace, Epoch)> {
 /// ..who has accepted: the token is asked for.
 fn asked_for_token() -> Made<(Trace, Epoch)> {
     let (mut trace, epoch) = invited_by_member()?;
-    trace.told(4, epoch.session, InvitationBody::Join(Join { address: member(4)?.address }))?;
+    trace.told(4, epoch.session, InvitationBody::Join(Join { relay: member(4)?.relay }))?;
     trace.shows("1 token-request")?;
     Ok((trace, epoch))
 }

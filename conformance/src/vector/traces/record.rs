@@ -98,7 +98,7 @@ pub(super) fn action(action: &Action) -> Made<Value> {
     Ok(match action {
         Action::Connect { peer, target: None } => json!({"connect": {"peer": peer}}),
         Action::Connect { peer, target: Some(target) } => {
-            json!({"connect": {"peer": peer, "key": hex::encode(target.key.0), "address": target.address}})
+            json!({"connect": {"peer": peer, "key": hex::encode(target.key.0), "relay": hex::encode(target.relay.0)}})
         }
         Action::Send { to, message } => {
             let bytes = cbor::encode(&ClientMessage::from(message.clone())).map_err(GeneratorError::new)?;

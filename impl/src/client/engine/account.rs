@@ -8,6 +8,7 @@ use antiphon_spec::{
     identity::UserHandle,
     message::server_server::{Profile, ProfileVersion},
     policy::Preferences,
+    session::Target,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -46,7 +47,7 @@ pub(super) enum Purpose {
     /// The command `lookup`.
     Lookup { id: Option<u64>, handle: UserHandle },
     /// A link to open.
-    Link { place: Place },
+    Link { place: Place, target: Option<Target> },
     /// The command `set-preferences`.
     Preferences { id: Option<u64>, preferences: Preferences },
     /// The command `logout`, or `quit`.
@@ -96,7 +97,7 @@ impl Engine {
         self.registering = None;
         let kept = result.map_err(|error| (error.refusal(), error.to_string())).and_then(|account| {
             let handle = account.handle.clone();
-            if self.me.as_ref().is_some_and(|me| me.member.handle != handle) {
+            if self.me.as_ref().is_some_and(|me| me.peer.handle != handle) {
                 let detail = format!("the server gave this key another handle: {handle}");
                 return Err((Refusal::AnswerRefused, detail));
             }
@@ -325,9 +326,9 @@ impl Engine {
             (Purpose::Lookup { id, handle }, Answer::Address(address)) => {
                 self.answer(id, ClientEvent::Address { handle, address });
             }
-            (Purpose::Link { place }, answer) => {
+            (Purpose::Link { place, target }, answer) => {
                 let address = if let Answer::Address(address) = answer { Some(address) } else { None };
-                self.address_told(place, token, address);
+                self.address_told(place, target, token, address);
             }
             (Purpose::Preferences { id, preferences }, Answer::PreferencesSet(new)) => {
                 if let Login::In { version, .. } = &mut self.login {
@@ -364,7 +365,7 @@ impl Engine {
         for (token, purpose) in std::mem::take(&mut self.pending) {
             match purpose {
                 Purpose::Lookup { id, .. } => self.refuse_command(id, "lookup", Refusal::Unreachable),
-                Purpose::Link { place } => self.address_told(place, token, None),
+                Purpose::Link { place, target } => self.address_told(place, target, token, None),
                 Purpose::Preferences { id, .. } => {
                     self.refuse_command(id, "set-preferences", Refusal::Unreachable);
                 }

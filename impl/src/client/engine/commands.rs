@@ -64,11 +64,11 @@ impl Engine {
         if self.sessions.len() >= SESSIONS_MAX {
             return self.refuse_command(id, "create", ErrorCode::LimitReached);
         }
-        let Some(session) = self.create_session() else {
+        let Some((session, relay)) = self.create_session() else {
             return self.refuse_command(id, "create", ErrorCode::Internal);
         };
         let first = self.sessions.get(&session).and_then(|created| created.machine.epoch()).cloned();
-        self.answer(id, ClientEvent::Created { session: SessionName(session) });
+        self.answer(id, ClientEvent::Created { session: SessionName(session), relay });
         if let Some(epoch) = first {
             self.tell(ClientEvent::epoch(&epoch));
         }

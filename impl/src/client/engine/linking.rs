@@ -52,10 +52,7 @@ impl Engine {
             events.push_back(Event::LinkFailed { peer });
             return;
         }
-        if let Some(target) = target {
-            return self.dial(place, target.address, Some(target.key));
-        }
-        let purpose = Purpose::Link { place: place.clone() };
+        let purpose = Purpose::Link { place: place.clone(), target };
         match self.ask_server(Ask::Lookup(peer.clone()), purpose) {
             Ok(token) => self.links.put(place, Link::LookingUp(token)),
             Err(_) => events.push_back(Event::LinkFailed { peer }),
@@ -63,12 +60,18 @@ impl Engine {
     }
 
     /// The local server was asked for an address, and told it or not.
-    pub(super) fn address_told(&mut self, place: Place, token: Token, address: Option<ContactAddress>) {
+    pub(super) fn address_told(
+        &mut self,
+        place: Place,
+        target: Option<Target>,
+        token: Token,
+        address: Option<ContactAddress>,
+    ) {
         if !matches!(self.links.get(&place), Some(Link::LookingUp(asked)) if *asked == token) {
             return;
         }
         match address {
-            Some(address) => self.dial(place, address, None),
+            Some(address) => self.dial(place, address, target.map(|target| target.key)),
             None => self.link_failed(&place),
         }
     }
@@ -79,7 +82,7 @@ impl Engine {
     }
 
     //= spec/text/sessions.md#admission
-    //# SESS-063: A newcomer MUST dial every member but its inviter at the address in the epoch, and refuse a peer that hasn't the handle and the key hash that the epoch has for it.
+    //# SESS-063: A newcomer MUST dial every member but its inviter, and refuse a peer that hasn't the handle and the key hash that the epoch has for it.
     fn dial(&mut self, place: Place, address: ContactAddress, key: Option<KeyHash>) {
         let Some(me) = &self.me else { return };
         let id = self.links.next_id();
@@ -154,7 +157,7 @@ impl Engine {
         let Some(peer) = incoming.peer.peer() else {
             return self.refuse_incoming(incoming, ErrorCode::CertificateRefused);
         };
-        if peer.handle == me.member.handle {
+        if peer.handle == me.peer.handle {
             // What a client says to itself does not come over a link.
             return self.refuse_incoming(incoming, ErrorCode::Forbidden);
         }
@@ -195,7 +198,7 @@ impl Engine {
             Verdict::Deny if active(Mutant::RefusedInvitationShown) => Verdict::Allow,
             verdict @ (Verdict::Allow | Verdict::Deny) => verdict,
         };
-        let Some(entropy) = self.entropy() else { return };
+        let (Some(entropy), Some(member)) = (self.entropy(), self.member()) else { return };
         let place = (message.session, peer.handle.clone());
         if !self.adopt_incoming(incoming, &place, &peer) {
             return;
@@ -203,7 +206,6 @@ impl Engine {
         let Some(me) = &self.me else { return };
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
         let mut actions = Vec::new();
-        let member = me.member.clone();
         let inviter = peer.handle.clone();
         match Session::invited(member, peer, message, verdict, &context, &mut actions) {
             Err(code) => self.close_link(&place, Some(code)),

@@ -25,10 +25,10 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     error_code::ErrorCode,
-    identity::{ContactAddress, KeyHash, UserHandle},
+    identity::{ContactAddress, KeyHash, Peer, UserHandle},
     message::client_client::PeerMessage,
     policy::Preferences,
-    session::{Member, Session, SessionId, Timer},
+    session::{Member, RelayTag, Session, SessionId, Timer},
 };
 use tokio::{
     net::TcpListener,
@@ -106,7 +106,8 @@ enum Deadline {
 /// The user, once there is an account.
 #[derive(Debug)]
 struct Me {
-    member: Member,
+    /// As others see it.
+    peer: Peer,
     keys: KeyRing,
     dialler: Dialler,
     account: Account,
@@ -216,7 +217,7 @@ impl Engine {
             engine.become_user(account);
             engine.arm_renewal(Duration::ZERO);
         }
-        let handle = engine.me.as_ref().map(|me| me.member.handle.clone());
+        let handle = engine.me.as_ref().map(|me| me.peer.handle.clone());
         engine.tell(ClientEvent::Ready { interface: INTERFACE, address: engine.address, handle });
         engine
     }
@@ -311,13 +312,9 @@ impl Engine {
                 me.account = account;
             }
             None => {
-                let member = Member {
-                    key: self.key.key_hash(),
-                    handle: account.handle.clone(),
-                    address: self.address,
-                };
+                let peer = Peer { handle: account.handle.clone(), key: self.key.key_hash() };
                 let keys = KeyRing::new(self.key.clone(), LINKS_MAX);
-                self.me = Some(Me { member, keys, dialler, account });
+                self.me = Some(Me { peer, keys, dialler, account });
             }
         }
         let acceptor =
@@ -342,6 +339,15 @@ impl Engine {
 
     fn refuse_with(&mut self, id: Option<u64>, command: &'static str, code: Refusal, detail: String) {
         self.answer(id, ClientEvent::Refused { command: command.to_owned(), code, detail });
+    }
+
+    /// The user as a member of one session, under a tag of its own.
+    //= spec/text/sessions.md#invitation
+    //# SESS-160: A client MUST draw the relay tag of each session afresh from a cryptographically secure source.
+    fn member(&mut self) -> Option<Member> {
+        let relay = RelayTag(self.entropy()?);
+        let Peer { handle, key } = self.me.as_ref()?.peer.clone();
+        Some(Member { key, relay, handle })
     }
 
     /// 16 fresh random bytes. Without any the client cannot go on.

@@ -8,7 +8,7 @@ use antiphon_spec::{
     identity::{KeyHash, UserHandle},
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, PeerMessage},
-    session::{Action, Event, Nonce, Notice, Session, SessionId, Timer},
+    session::{Action, Event, Nonce, Notice, RelayTag, Session, SessionId, Timer},
 };
 use tokio::time::Instant;
 
@@ -52,15 +52,17 @@ impl Engine {
     }
 
     /// Begins a session of the user's own.
-    pub(super) fn create_session(&mut self) -> Option<SessionId> {
+    pub(super) fn create_session(&mut self) -> Option<(SessionId, RelayTag)> {
         let nonce = Nonce(self.entropy()?);
         let entropy = self.entropy()?;
+        let member = self.member()?;
+        let relay = member.relay;
         let me = self.me.as_ref()?;
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
-        let machine = Session::create(me.member.clone(), nonce, &context);
+        let machine = Session::create(member, nonce, &context);
         let id = machine.id();
         self.sessions.insert(id, Conversation { machine, inviter: None, over: false });
-        Some(id)
+        Some((id, relay))
     }
 
     // --- actions ---

@@ -8,7 +8,7 @@ use antiphon_spec::{
         server_server::{LoginEpoch, ProfileVersion},
     },
     policy::{Preferences, Verdict},
-    session::{EndReason, Epoch, EpochNumber, Member, Nonce, Notice, Origin, SessionId},
+    session::{EndReason, Epoch, EpochNumber, Member, Nonce, Notice, Origin, RelayTag, SessionId},
 };
 
 use super::{parse, to_line};
@@ -123,7 +123,9 @@ fn answers_are_written() {
         ClientEvent::Address { handle, address },
         r#"{"event":"address","handle":"ALICE","address":"127.0.0.1:5000"}"#,
     );
-    check_event(ClientEvent::Created { session: session() }, r#"{"event":"created","session":"SESSION"}"#);
+    let relay = RelayTag([10; 16]);
+    let created = format!(r#"{{"event":"created","session":"SESSION","relay":"{}"}}"#, "0a".repeat(16));
+    check_event(ClientEvent::Created { session: session(), relay }, &created);
     check_event(
         ClientEvent::Taken { command: "send", session: session() },
         r#"{"event":"taken","command":"send","session":"SESSION"}"#,
@@ -142,8 +144,7 @@ fn answers_are_written() {
 #[test]
 fn epochs_are_written() {
     let origin = Origin { key: KeyHash([1; 32]), nonce: Nonce([2; 16]) };
-    let address = "127.0.0.1:5000".parse().unwrap();
-    let creator = Member { key: KeyHash([1; 32]), handle: alice(), address };
+    let creator = Member { key: KeyHash([1; 32]), relay: RelayTag([2; 16]), handle: alice() };
     let epoch = Epoch::first(SessionId([7; 32]), origin, creator);
     let view = EpochView::of(&epoch);
     assert_eq!(view.hash.len(), 64);

@@ -138,7 +138,7 @@ impl Screen {
                 self.say(&format!("[{number}] the invitation is on its way"));
             }
             ClientEvent::Taken { .. } | ClientEvent::Sent { .. } | ClientEvent::Delivered { .. } => {}
-            ClientEvent::Created { session } => {
+            ClientEvent::Created { session, relay: _ } => {
                 self.room(session);
                 self.switch(session);
             }

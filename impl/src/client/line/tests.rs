@@ -1,6 +1,10 @@
 //! What a person types and sees.
 
-use antiphon_spec::{identity::UserHandle, policy::Preferences, session::SessionId};
+use antiphon_spec::{
+    identity::UserHandle,
+    policy::Preferences,
+    session::{RelayTag, SessionId},
+};
 
 use super::{
     screen::Screen,
@@ -33,7 +37,7 @@ fn screen() -> Screen {
         version: antiphon_spec::message::server_server::ProfileVersion(0),
         preferences: Preferences::default(),
     });
-    screen.show(ClientEvent::Created { session: name(1) });
+    screen.show(ClientEvent::Created { session: name(1), relay: RelayTag([1; 16]) });
     screen.drain();
     screen
 }

@@ -145,7 +145,7 @@ impl User {
 
     pub(super) async fn create(&mut self) -> SessionName {
         match self.ask(Command::Create {}).await {
-            ClientEvent::Created { session } => session,
+            ClientEvent::Created { session, .. } => session,
             other => panic!("{}: {other:?}", self.name),
         }
     }
