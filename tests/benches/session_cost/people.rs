@@ -67,7 +67,7 @@ impl Person {
     pub(crate) async fn creates(&mut self) -> SessionName {
         self.does(Command::Create {}).await;
         loop {
-            if let ClientEvent::Created { session } = self.next("a session").await {
+            if let ClientEvent::Created { session, .. } = self.next("a session").await {
                 return session;
             }
         }

@@ -17,11 +17,11 @@ use antiphon_protocol::{
     tls::{Clock, SystemClock, now},
 };
 use antiphon_spec::{
-    identity::{ContactAddress, Peer, UserHandle},
+    identity::{Peer, UserHandle},
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, Content, PeerMessage},
     policy::Verdict,
-    session::{Action, Event, Member, Nonce, Session},
+    session::{Action, Event, Member, Nonce, RelayTag, Session},
 };
 
 /// What happens on the network; people are named by their number.
@@ -105,8 +105,8 @@ impl Table {
                 keys.learn(peer).expect("there is room for all");
             }
             let Peer { handle, key } = verified[number].peer().expect("a user is a peer");
-            let address = ContactAddress(([127, 0, 0, 1], 40_000).into());
-            people.push(Person { member: Member { key, handle, address }, keys, machine: None });
+            let relay = RelayTag([7; 16]);
+            people.push(Person { member: Member { key, relay, handle }, keys, machine: None });
         }
         let number = |(number, person): (usize, &Person)| (person.member.handle.clone(), number);
         let numbers = people.iter().enumerate().map(number).collect();
