@@ -115,6 +115,19 @@ pub const ALL: &[Entry] = &[
         quick: true,
     },
     Entry {
+        name: "session-messages-lost",
+        about: "3 members, 2 messages, 1 leave, 1 link that breaks, 1 client that dies",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 0,
+            budget: Budget { leaves: 1, messages: 2, losses: 1, crashes: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+        },
+        quick: false,
+    },
+    Entry {
         name: "session-join",
         about: "3 members, 1 newcomer, 1 invitation, 1 leave",
         scenario: Scenario {

@@ -268,8 +268,8 @@ mod tests {
         ("session-leaves", 1596),
         ("session-hand-overs", 6895),
         ("session-small", 26679),
-        ("session-messages", 51889),
-        ("session-messages-leave", 13610),
+        ("session-messages", 64821),
+        ("session-messages-leave", 18158),
         ("session-timers", 3771),
         ("session-losses-two", 7218),
     ];

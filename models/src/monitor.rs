@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use antiphon_spec::session::{Change, Epoch, EpochHash, EpochNumber, Grant};
+use antiphon_spec::session::{Change, Epoch, EpochHash, EpochNumber, Grant, LocalNumber};
 
 use crate::{cast::Who, crypto::hash_epoch, world::names};
 
@@ -31,6 +31,10 @@ pub(crate) enum Violation {
     MemberGivenUp,
     /// A machine spoke to somebody to whom it had no link.
     NoSuchLink,
+    /// A user was told twice what became of a message, or of one that was not under way.
+    WrongOutcome,
+    /// A session ended for a user who was not told what became of a message.
+    NoOutcome,
 }
 
 /// What happened in one epoch.
@@ -50,6 +54,15 @@ struct Said {
     heard: Vec<(Who, u64)>,
 }
 
+/// Something that a user said, and of which not everything is known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Open {
+    sender: Who,
+    local: LocalNumber,
+    /// Of whom an outcome is missing; nobody yet, while it waits to be sent.
+    waiting: Option<Vec<Who>>,
+}
+
 /// The past of a run, as far as the properties need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Monitor {
@@ -57,6 +70,8 @@ pub(crate) struct Monitor {
     records: Vec<Record>,
     /// Only in models with messages.
     said: Vec<Said>,
+    /// What users said, in that order, until they know what became of it.
+    open: Vec<Open>,
     violations: u16,
 }
 
@@ -147,6 +162,55 @@ impl Monitor {
         self.said.iter_mut().find(|said| said.epoch == epoch && said.sender == sender)
     }
 
+    /// A user says something that the machine takes.
+    pub(crate) fn opened(&mut self, sender: Who, local: LocalNumber) {
+        self.open.push(Open { sender, local, waiting: None });
+    }
+
+    /// A client was told to whom a message went, that one of them has it or will not, or that it went to nobody.
+    pub(crate) fn outcome(&mut self, sender: Who, local: LocalNumber, outcome: &Outcome) {
+        let place = self.open.iter().position(|open| (open.sender, open.local) == (sender, local));
+        let fits = place.and_then(|place| self.open.get_mut(place)).is_some_and(|open| {
+            match (outcome, &mut open.waiting) {
+                (Outcome::Sent(to), waiting @ None) => {
+                    *waiting = Some(to.clone());
+                    true
+                }
+                (Outcome::Unsent, waiting @ None) => {
+                    *waiting = Some(Vec::new());
+                    true
+                }
+                (Outcome::Settled(by), Some(waiting)) => {
+                    let before = waiting.len();
+                    waiting.retain(|who| who != by);
+                    waiting.len() < before
+                }
+                (Outcome::Sent(_) | Outcome::Unsent, Some(_)) | (Outcome::Settled(_), None) => false,
+            }
+        });
+        if !fits {
+            self.blame(Violation::WrongOutcome);
+        }
+        self.open.retain(|open| open.waiting.as_ref().is_none_or(|waiting| !waiting.is_empty()));
+    }
+
+    /// The session is over for a user, who was told so.
+    pub(crate) fn ended(&mut self, who: Who) {
+        if self.open.iter().any(|open| open.sender == who) {
+            self.blame(Violation::NoOutcome);
+        }
+    }
+
+    /// A client died; its user waits for nothing any more.
+    pub(crate) fn died(&mut self, who: Who) {
+        self.open.retain(|open| open.sender != who);
+    }
+
+    /// Whether every user knows of every message what became of it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// A client was told that its message went out.
     pub(crate) fn sent(&mut self, who: Who, epoch: EpochNumber, number: u64) {
         let count = self.said(epoch, who).map_or(0, |said| said.count);
@@ -188,6 +252,17 @@ impl Monitor {
             self.blame(Violation::FalseReceipt);
         }
     }
+}
+
+/// What a user hears of a message.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// It was sent to these.
+    Sent(Vec<Who>),
+    /// One of them has it, or will not be known to.
+    Settled(Who),
+    /// It was sent to nobody.
+    Unsent,
 }
 
 impl Said {
@@ -306,5 +381,34 @@ mod tests {
         let mut receipt = said();
         receipt.receipt(Who(0), Who(1), second.number, 1);
         assert!(receipt.has(Violation::FalseReceipt));
+    }
+
+    #[test]
+    fn outcomes_come_once_for_each_member_and_before_the_end() {
+        let (local, both) = (LocalNumber(7), Outcome::Sent(vec![Who(1), Who(2)]));
+        let under_way = || {
+            let mut monitor = Monitor::default();
+            monitor.opened(Who(0), local);
+            monitor.outcome(Who(0), local, &both);
+            monitor.outcome(Who(0), local, &Outcome::Settled(Who(2)));
+            assert!(monitor.is_clean() && !monitor.is_settled());
+            monitor
+        };
+        let mut settled = under_way();
+        settled.outcome(Who(0), local, &Outcome::Settled(Who(1)));
+        settled.ended(Who(0));
+        assert!(settled.is_clean() && settled.is_settled());
+        let mut twice = under_way();
+        twice.outcome(Who(0), local, &Outcome::Settled(Who(2)));
+        assert!(twice.has(Violation::WrongOutcome));
+        let mut again = under_way();
+        again.outcome(Who(0), local, &Outcome::Unsent);
+        assert!(again.has(Violation::WrongOutcome), "sent, and then not");
+        let mut silent = under_way();
+        silent.ended(Who(0));
+        assert!(silent.has(Violation::NoOutcome));
+        let mut dead = under_way();
+        dead.died(Who(0));
+        assert!(dead.is_settled());
     }
 }

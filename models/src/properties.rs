@@ -58,17 +58,26 @@ fn always(scenario: &Scenario) -> Vec<Named> {
         always.push(("SESS-099: no member is given up while all links hold", |_, world| {
             keeps(world, Violation::MemberGivenUp)
         }));
+        // Where links break, a message may be on the way over one of them; its sender is told so instead (SESS-172).
+        if scenario.budget.messages > 0 {
+            always.push(("SESS-092: a message reaches every member of its epoch", |_, world| {
+                keeps(world, Violation::MessageMissing)
+            }));
+        }
     }
     if scenario.budget.messages > 0 {
-        always.extend::<[Named; 3]>([
+        always.extend::<[Named; 4]>([
             (
                 "SESS-108, SESS-112: a message is delivered in its epoch, once, in order, from a member",
                 |_, world| keeps(world, Violation::WrongDelivery),
             ),
-            ("SESS-092: a message reaches every member of its epoch", |_, world| {
-                keeps(world, Violation::MessageMissing)
-            }),
             ("SESS-111: who acknowledges a message has it", |_, world| keeps(world, Violation::FalseReceipt)),
+            ("SESS-171, SESS-173: each message is delivered or fails, once for each member", |_, world| {
+                keeps(world, Violation::WrongOutcome) && keeps(world, Violation::NoOutcome)
+            }),
+            ("SESS-172: at rest the user knows what became of every message", |_, world| {
+                at_rest(world, |world| world.monitor.is_settled())
+            }),
         ]);
     }
     always

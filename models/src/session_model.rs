@@ -3,10 +3,7 @@
 //! The state space is everything that the users' choices and the order of deliveries can lead to. A model begins with
 //! a session whose members joined through the machines themselves.
 
-use antiphon_spec::{
-    message::client_client::Content,
-    session::{Event, Session, Timer},
-};
+use antiphon_spec::session::{Event, LocalNumber, Session, Timer};
 use stateright::{Model, Property};
 
 use crate::{
@@ -264,8 +261,8 @@ fn perform<'m>(mut turn: Turn<'m>, step: &Step) -> Turn<'m> {
         }
         Step::Say(who) => {
             turn.world_mut().budget.messages -= 1;
-            let content = Content([who.0].into());
-            turn.event(*who, Event::Say { media_type: "text/plain".into(), content });
+            let left = turn.world_mut().budget.messages;
+            turn.say(*who, LocalNumber(left.into()));
         }
         Step::Timer { who, timer } => {
             // Early is what needs an excuse; once all is quiet, some timer has to fire.

@@ -10,9 +10,9 @@ use antiphon_spec::{
     error_code::ErrorCode,
     identity::UserHandle,
     machine::{Context, Machine as _},
-    message::client_client::{InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody},
+    message::client_client::{Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody},
     policy::Verdict,
-    session::{Action, Change, EndReason, Epoch, Event, Member, Nonce, Notice, Session, Timer},
+    session::{Action, Change, EndReason, Epoch, Event, LocalNumber, Member, Nonce, Notice, Session, Timer},
     time::Timestamp,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     cast::{Cast, Who},
     crypto::Hand,
     link::{End, Link, Side},
-    monitor::{Monitor, Violation},
+    monitor::{Monitor, Outcome, Violation},
     scenario::{Dialling, Scenario},
     shared::Shared,
     words,
@@ -110,6 +110,13 @@ impl<'m> Turn<'m> {
         self.event(who, Event::Leave);
     }
 
+    /// A user says something. A member always takes it: no model has as many messages as may wait.
+    pub(crate) fn say(&mut self, who: Who, local: LocalNumber) {
+        self.monitor.opened(who, local);
+        let content = Content([who.0].into());
+        self.event(who, Event::Say { local, media_type: "text/plain".into(), content });
+    }
+
     /// A timer fires.
     pub(crate) fn fire(&mut self, who: Who, timer: &Timer) {
         if let Some(client) = self.world.client(who) {
@@ -153,6 +160,7 @@ impl<'m> Turn<'m> {
 
     /// A client dies: its machine is gone, and its peers will see the ends of their links.
     pub(crate) fn crash(&mut self, who: Who) {
+        self.monitor.died(who);
         self.put(who, Client::default());
         self.world.dials.retain(|(from, _)| *from != who);
         for index in 0..self.world.links.len() {
@@ -413,7 +421,7 @@ impl<'m> Turn<'m> {
     fn tell(&mut self, who: Who, client: &mut Client, view: &mut Option<Epoch>, notice: Notice) {
         self.note(|| format!("{who} is told: {}", words::notice(&notice)));
         match notice {
-            Notice::Invited { .. } | Notice::NotPossible(_) => {}
+            Notice::Invited { .. } | Notice::NotPossible(_) | Notice::MessagePending { .. } => {}
             Notice::InvitationRejected { invitee } | Notice::InvitationFailed { invitee, code: _ } => {
                 client.inviting &= !Who::of(&invitee).bit();
             }
@@ -427,12 +435,22 @@ impl<'m> Turn<'m> {
             Notice::MessageReceived { from, epoch, number, .. } => {
                 self.monitor.delivered(who, view.as_ref(), Who::of(&from), epoch, number);
             }
-            Notice::MessageSent { epoch, number } => self.monitor.sent(who, epoch, number),
-            Notice::MessageDelivered { to, epoch, number } => {
-                self.monitor.receipt(who, Who::of(&to), epoch, number);
+            Notice::MessageSent { local, epoch, number, to } => {
+                self.monitor.sent(who, epoch, number);
+                let to = to.iter().map(Who::of).collect();
+                self.monitor.outcome(who, local, &Outcome::Sent(to));
             }
+            Notice::MessageDelivered { local, to, epoch, number } => {
+                self.monitor.receipt(who, Who::of(&to), epoch, number);
+                self.monitor.outcome(who, local, &Outcome::Settled(Who::of(&to)));
+            }
+            Notice::MessageFailed { local, to } => {
+                self.monitor.outcome(who, local, &Outcome::Settled(Who::of(&to)));
+            }
+            Notice::MessageUnsent { local } => self.monitor.outcome(who, local, &Outcome::Unsent),
             Notice::MemberLost(_) => self.given_up(),
             Notice::Ended(reason) => {
+                self.monitor.ended(who);
                 client.over = true;
                 client.leaving = false;
                 client.inviting = 0;

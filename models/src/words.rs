@@ -107,10 +107,13 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::MessageReceived { from, epoch, number, .. } => {
             format!("message {number} of epoch {} from {}", epoch.0, Who::of(from))
         }
-        Notice::MessageSent { epoch, number } => format!("sent as message {number} of epoch {}", epoch.0),
-        Notice::MessageDelivered { to, epoch, number } => {
-            format!("{} has the messages of epoch {} up to {number}", Who::of(to), epoch.0)
+        Notice::MessagePending { local } => format!("#{} waits", local.0),
+        Notice::MessageSent { local, epoch, number, .. } => {
+            format!("#{} is sent as message {number} of epoch {}", local.0, epoch.0)
         }
+        Notice::MessageDelivered { local, to, .. } => format!("#{} is delivered to {}", local.0, Who::of(to)),
+        Notice::MessageFailed { local, to } => format!("#{} has failed for {}", local.0, Who::of(to)),
+        Notice::MessageUnsent { local } => format!("#{} was not sent", local.0),
         Notice::NotPossible(code) => format!("not possible: {code}"),
         Notice::MemberLost(who) => format!("{} is lost", Who::of(who)),
         Notice::Ended(reason) => format!("ended: {reason:?}"),

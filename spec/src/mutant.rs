@@ -92,6 +92,10 @@ mutants! {
     DuplicateDelivered = "duplicate-delivered" breaks "SESS-109" caught by Suite,
     /// A chat message of an epoch that is over is delivered.
     MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-020" caught by Suite,
+    /// What was not acknowledged, or not even sent, ends without a word to the user.
+    FailureForgotten = "failure-forgotten" breaks "SESS-171" caught by Both,
+    /// A member acknowledges messages that nobody has sent.
+    ReceiptUnchecked = "receipt-unchecked" breaks "SESS-170" caught by Suite,
     /// A newcomer reports completion before everybody admitted it.
     CompleteEarly = "complete-early" breaks "SESS-075" caught by Both,
     /// A second invitation of the same person is granted again.

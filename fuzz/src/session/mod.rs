@@ -7,10 +7,7 @@
 mod forge;
 mod net;
 
-use antiphon_spec::{
-    message::client_client::Content,
-    session::{Event, Session},
-};
+use antiphon_spec::session::{Event, Session};
 use arbitrary::{Arbitrary, Unstructured};
 
 use self::{forge::Forgery, net::Net};
@@ -80,10 +77,7 @@ fn operate(net: &mut Net, world: World, operation: Operation) {
         Operation::Accept(who) => net.feed(who % CLIENTS, Event::Accept),
         Operation::Refuse(who) => net.feed(who % CLIENTS, Event::Refuse),
         Operation::Leave(who) => net.feed(who % CLIENTS, Event::Leave),
-        Operation::Say(who) => {
-            let content = Content(b"hello".as_slice().into());
-            net.feed(who % CLIENTS, Event::Say { media_type: "text/plain".into(), content });
-        }
+        Operation::Say(who) => net.say(who % CLIENTS),
         Operation::Cut(a, b) if world >= World::Lossy => net.cut(a % CLIENTS, b % CLIENTS),
         Operation::Kill(who) if world >= World::Lossy => net.kill(who % CLIENTS),
         Operation::Unreachable if world >= World::Lossy => net.fail_to_connect(),
@@ -127,5 +121,6 @@ fn come_to_rest(net: &mut Net, world: World) {
     if world == World::Outsider {
         net.check_never_a_member(LIAR);
     }
+    net.check_everything_said_is_settled();
     net.check_bounds();
 }

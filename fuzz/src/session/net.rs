@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use antiphon_spec::{
     error_code::ErrorCode,
     machine::{Context, Machine as _},
-    message::client_client::{InvitationBody, InvitationMessage, PeerMessage, Reject, SessionMessage},
+    message::client_client::{
+        Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionMessage,
+    },
     policy::Verdict,
-    session::{Action, EpochHash, EpochNumber, Event, Nonce, Notice, Session, Timer},
+    session::{Action, EpochHash, EpochNumber, Event, LocalNumber, Nonce, Notice, Session, Timer},
     time::Timestamp,
 };
 
@@ -64,6 +66,9 @@ pub(super) struct Net {
     refusals: Vec<String>,
     seen: Vec<PeerMessage>,
     fired: usize,
+    /// What users said: who has no outcome yet; nobody knows before it is sent.
+    open: BTreeMap<(u8, LocalNumber), Option<BTreeSet<u8>>>,
+    said: u64,
 }
 
 impl Net {
@@ -82,6 +87,8 @@ impl Net {
             refusals: Vec::new(),
             seen: Vec::new(),
             fired: 0,
+            open: BTreeMap::new(),
+            said: 0,
         };
         net.look_at(0);
         net
@@ -97,6 +104,32 @@ impl Net {
         let context = Context { now: NOW, entropy: [who; 16], crypto: &Holder(member(who).key) };
         session.handle(event, &context, &mut out);
         self.carry_out(who, out);
+    }
+
+    /// A user says something, if there is a session to say it in.
+    pub(super) fn say(&mut self, who: u8) {
+        self.said += 1;
+        let local = LocalNumber(self.said);
+        if self.session(who).is_some_and(|session| session.membership().is_some()) {
+            self.open.insert((who, local), None);
+        }
+        let content = Content(b"hello".as_slice().into());
+        self.feed(who, Event::Say { local, media_type: "text/plain".into(), content });
+    }
+
+    /// One member's outcome of what a user said, or with nobody the message's own.
+    fn settle_said(&mut self, who: u8, local: LocalNumber, member: Option<u8>) {
+        let open = self.open.remove(&(who, local));
+        match (open, member) {
+            (Some(None), None) => {}
+            (Some(Some(mut waiting)), Some(member)) => {
+                assert!(waiting.remove(&member), "one outcome for each member");
+                if !waiting.is_empty() {
+                    self.open.insert((who, local), Some(waiting));
+                }
+            }
+            (open, _) => panic!("{who} is told what became of {local:?}, of which it knows {open:?}"),
+        }
     }
 
     fn put(&mut self, link: usize, from: u8, item: Item) {
@@ -141,6 +174,21 @@ impl Net {
                 Action::Tell(Notice::MessageReceived { from, epoch, number: count, .. }) => {
                     let last = self.heard.insert((who, number(&from), epoch), count).unwrap_or(0);
                     assert_eq!(last + 1, count, "each sender's messages come once and in order");
+                }
+                Action::Tell(Notice::MessageSent { local, to, .. }) => {
+                    self.settle_said(who, local, None);
+                    if !to.is_empty() {
+                        let to = to.iter().map(number).collect();
+                        self.open.insert((who, local), Some(to));
+                    }
+                }
+                Action::Tell(Notice::MessageUnsent { local }) => self.settle_said(who, local, None),
+                Action::Tell(
+                    Notice::MessageDelivered { local, to, .. } | Notice::MessageFailed { local, to },
+                ) => self.settle_said(who, local, Some(number(&to))),
+                Action::Tell(Notice::NotPossible(_)) => {
+                    let last = LocalNumber(self.said);
+                    self.open.retain(|open, waiting| *open != (who, last) || waiting.is_some());
                 }
                 Action::Arm { timer, .. } => {
                     self.armed.insert((who, timer));
@@ -278,6 +326,7 @@ impl Net {
         self.tables.retain(|(from, _), _| *from != who);
         self.armed.retain(|(owner, _)| *owner != who);
         self.sessions.remove(&who);
+        self.open.retain(|(sender, _), _| *sender != who);
     }
 
     /// The liar sends what it made up, over the link that it has or over a new one.
@@ -352,6 +401,10 @@ impl Net {
     pub(super) fn check_never_a_member(&self, who: u8) {
         let views = self.sessions.values().filter_map(Session::epoch);
         assert!(views.flat_map(|epoch| epoch.handles()).all(|handle| number(handle) != who));
+    }
+
+    pub(super) fn check_everything_said_is_settled(&self) {
+        assert_eq!(self.open, BTreeMap::new(), "nothing is lost in silence");
     }
 
     pub(super) fn check_bounds(&self) {

@@ -85,6 +85,9 @@ pub enum ClientEvent {
         command: &'static str,
         /// The session.
         session: SessionName,
+        /// For `send`: names what was said in further events of the session.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<u64>,
     },
     /// Answers `members`.
     Members {
@@ -156,25 +159,54 @@ pub enum ClientEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         content: Option<String>,
     },
-    /// What the user said went out to all members.
+    /// What the user said waits to be sent.
+    Pending {
+        /// The session.
+        session: SessionName,
+        /// What was said.
+        message: u64,
+    },
+    /// What the user said went out.
     Sent {
         /// The session.
         session: SessionName,
+        /// What was said.
+        message: u64,
+        /// In which epoch.
+        epoch: u64,
+        /// Counts the user's messages in the epoch.
+        number: u64,
+        /// To whom: a `delivered` or `failed` follows for each.
+        to: Vec<UserHandle>,
+    },
+    /// A member has what the user said.
+    Delivered {
+        /// The session.
+        session: SessionName,
+        /// What was said.
+        message: u64,
+        /// Which member.
+        to: UserHandle,
         /// In which epoch.
         epoch: u64,
         /// Counts the user's messages in the epoch.
         number: u64,
     },
-    /// A member has the user's messages of an epoch up to a number.
-    Delivered {
+    /// A member was gone before it acknowledged what the user said.
+    Failed {
         /// The session.
         session: SessionName,
+        /// What was said.
+        message: u64,
         /// Which member.
         to: UserHandle,
-        /// Of which epoch.
-        epoch: u64,
-        /// The last one.
-        number: u64,
+    },
+    /// The session was over before what the user said could be sent.
+    Unsent {
+        /// The session.
+        session: SessionName,
+        /// What was said.
+        message: u64,
     },
     /// The link to a member is lost.
     MemberLost {
@@ -292,10 +324,15 @@ impl ClientEvent {
                 let media_type = media_type.to_string();
                 Self::Message { session, from, epoch: epoch.0, number, media_type, text, content }
             }
-            Notice::MessageSent { epoch, number } => Self::Sent { session, epoch: epoch.0, number },
-            Notice::MessageDelivered { to, epoch, number } => {
-                Self::Delivered { session, to, epoch: epoch.0, number }
+            Notice::MessagePending { local } => Self::Pending { session, message: local.0 },
+            Notice::MessageSent { local, epoch, number, to } => {
+                Self::Sent { session, message: local.0, epoch: epoch.0, number, to }
             }
+            Notice::MessageDelivered { local, to, epoch, number } => {
+                Self::Delivered { session, message: local.0, to, epoch: epoch.0, number }
+            }
+            Notice::MessageFailed { local, to } => Self::Failed { session, message: local.0, to },
+            Notice::MessageUnsent { local } => Self::Unsent { session, message: local.0 },
             Notice::NotPossible(code) => Self::NotPossible { session, code },
             Notice::MemberLost(handle) => Self::MemberLost { session, handle },
             Notice::Ended(reason) => Self::Ended { session, reason: reason_name(reason) },

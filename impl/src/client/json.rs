@@ -34,7 +34,7 @@
 //! | `invite` | `session`, `handle` | looks somebody up and invites them | `taken` |
 //! | `accept` | `session` | accepts an invitation | `taken` |
 //! | `reject` | `session` | refuses an invitation | `taken` |
-//! | `send` | `session`, `text` | says `text` as `text/plain` | `taken` |
+//! | `send` | `session`, `text` | says `text` as `text/plain` | `taken`, with `message` |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | asks who is in the session | `members` |
 //! | `logout` | | logs out; sessions go on | `logged-out` |
@@ -52,7 +52,7 @@
 //! | `preferences-set` | `version`, `preferences` | answers `set-preferences` |
 //! | `address` | `handle`, `address` | answers `lookup` |
 //! | `created` | `session`, `relay`: the user's tag in it, in 32 digits | answers `create`; an `epoch` follows |
-//! | `taken` | `command`, `session` | answers; what comes of it follows |
+//! | `taken` | `command`, `session`; for `send` `message`, which counts what the user says in the session | answers; what comes of it follows |
 //! | `members` | `session`, `number`, `hash`, `members`, `coordinator` | answers `members` |
 //! | `logged-out` | | answers `logout` |
 //! | `quit` | | answers `quit`; the last event |
@@ -62,8 +62,11 @@
 //! | `invitation-failed` | `session`, `handle`, `code` | the invitation came to nothing |
 //! | `epoch` | `session`, `number`, `hash`, `change`: {`kind`, `handle`}, `members`: handles in their order, `coordinator` | an epoch begins; a newcomer's first is its own join |
 //! | `message` | `session`, `from`, `epoch`, `number`, `media-type`, and `text` for plain text or else `content` in hexadecimal digits | a member said something |
-//! | `sent` | `session`, `epoch`, `number` | what the user said went to all members |
-//! | `delivered` | `session`, `to`, `epoch`, `number` | a member has the user's messages up to this one |
+//! | `pending` | `session`, `message` | what the user said waits, because the membership changes or much is under way |
+//! | `sent` | `session`, `message`, `epoch`, `number`, `to`: handles | it went out; for each of `to` one of the next two follows |
+//! | `delivered` | `session`, `message`, `to`, `epoch`, `number` | a member has it |
+//! | `failed` | `session`, `message`, `to` | a member was gone before it said so; it may have it all the same |
+//! | `unsent` | `session`, `message` | the session ended before it went out |
 //! | `member-lost` | `session`, `handle` | the link to a member is lost |
 //! | `not-possible` | `session`, `code` | something taken on cannot be done after all |
 //! | `ended` | `session`, `reason` | the session is over for the user |

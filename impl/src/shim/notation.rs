@@ -102,6 +102,7 @@ pub(super) enum TraceEvent {
     Accept,
     Refuse,
     Say {
+        message: u64,
         media_type: String,
         content: Hex,
     },
@@ -158,10 +159,17 @@ fn notice_json(notice: &Notice) -> Value {
             "notice": "message", "peer": from, "epoch": epoch, "number": number,
             "media-type": media_type, "content": digits(&content.0),
         }),
-        Notice::MessageSent { epoch, number } => json!({"notice": "sent", "epoch": epoch, "number": number}),
-        Notice::MessageDelivered { to, epoch, number } => {
-            json!({"notice": "delivered", "peer": to, "epoch": epoch, "number": number})
+        Notice::MessagePending { local } => json!({"notice": "pending", "message": local.0}),
+        Notice::MessageSent { local, epoch, number, to } => json!({
+            "notice": "sent", "message": local.0, "epoch": epoch, "number": number, "to": to,
+        }),
+        Notice::MessageDelivered { local, to, epoch, number } => json!({
+            "notice": "delivered", "message": local.0, "peer": to, "epoch": epoch, "number": number,
+        }),
+        Notice::MessageFailed { local, to } => {
+            json!({"notice": "failed", "message": local.0, "peer": to})
         }
+        Notice::MessageUnsent { local } => json!({"notice": "unsent", "message": local.0}),
         Notice::NotPossible(_) => json!({"notice": "not-possible"}),
         Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
         Notice::Ended(_) => json!({"notice": "ended"}),

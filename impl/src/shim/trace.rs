@@ -7,7 +7,7 @@ use antiphon_spec::{
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, Content, InvitationMessage, PeerMessage},
     policy::Verdict,
-    session::{Action, Event, Member, Nonce, RelayTag, Session},
+    session::{Action, Event, LocalNumber, Member, Nonce, RelayTag, Session},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -75,9 +75,11 @@ impl Client {
             TraceEvent::Invite { invitee } => Event::Invite { invitee },
             TraceEvent::Accept => Event::Accept,
             TraceEvent::Refuse => Event::Refuse,
-            TraceEvent::Say { media_type, content } => {
-                Event::Say { media_type: media_type.into(), content: Content(content.0.into()) }
-            }
+            TraceEvent::Say { message, media_type, content } => Event::Say {
+                local: LocalNumber(message),
+                media_type: media_type.into(),
+                content: Content(content.0.into()),
+            },
             TraceEvent::Leave => Event::Leave,
             TraceEvent::LinkUp { peer } => Event::LinkUp { peer: peer.try_into()? },
             TraceEvent::LinkFailed { peer } => Event::LinkFailed { peer },

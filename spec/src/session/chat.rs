@@ -1,5 +1,8 @@
 //! What members say to each other: numbered per sender and epoch, delivered once and in order, acknowledged by each
 //! (chapter *Sessions*, section *Messages*).
+//!
+//! Nothing that the user says is lost in silence: it waits in the outbox, then for each member's acknowledgement, and
+//! leaves either of the two only with a notice of what became of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -8,7 +11,7 @@ use std::{
 
 use super::{
     epoch::EpochNumber,
-    event::{Action, Notice},
+    event::{Action, LocalNumber, Notice},
     machine::{Next, Work},
     member::Membership,
 };
@@ -25,16 +28,28 @@ use crate::{
 pub(super) struct Chat {
     /// Messages said in this epoch.
     sent: u64,
+    /// Messages said in the epoch before, of which acknowledgements may be on their way.
+    sent_before: u64,
     /// Messages delivered in this epoch, by sender.
     received: BTreeMap<UserHandle, u64>,
     /// What the user said while nothing could be said.
-    outbox: VecDeque<(Arc<str>, Content)>,
+    outbox: VecDeque<Waiting>,
     /// What has been said and is not with everybody yet, oldest first.
     unacknowledged: VecDeque<Outgoing>,
 }
 
+/// Said by the user, and sent to nobody yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Waiting {
+    local: LocalNumber,
+    media_type: Arc<str>,
+    content: Content,
+}
+
+/// Sent, and not settled with these members yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Outgoing {
+    local: LocalNumber,
     epoch: EpochNumber,
     number: u64,
     waiting: BTreeSet<UserHandle>,
@@ -50,7 +65,7 @@ impl Chat {
     }
 
     pub(super) fn begin_epoch(&mut self) {
-        self.sent = 0;
+        self.sent_before = std::mem::take(&mut self.sent);
         self.received.clear();
     }
 
@@ -61,32 +76,47 @@ impl Chat {
 
 impl Membership {
     /// The user says something: now, or as soon as the epoch and the window allow.
-    pub(super) fn say(&mut self, media_type: Arc<str>, content: Content, work: &mut Work<'_, '_>) {
+    pub(super) fn say(
+        &mut self,
+        local: LocalNumber,
+        media_type: Arc<str>,
+        content: Content,
+        work: &mut Work<'_, '_>,
+    ) {
         let too_long = content.0.len() > CONTENT_BYTES_MAX || media_type.len() > MEDIA_TYPE_BYTES_MAX;
         if too_long || self.chat.outbox.len() >= OUTBOX_MAX {
             work.tell(Notice::NotPossible(ErrorCode::LimitReached));
             return;
         }
-        self.chat.outbox.push_back((media_type, content));
+        self.chat.outbox.push_back(Waiting { local, media_type, content });
         self.say_what_waited(work);
+        if !self.chat.outbox.is_empty() {
+            work.tell(Notice::MessagePending { local });
+        }
     }
 
     pub(super) fn say_what_waited(&mut self, work: &mut Work<'_, '_>) {
         while self.chat.unacknowledged.len() < UNACKNOWLEDGED_MAX
             && (self.closing.is_none() || active(Mutant::SaidAfterClosed))
         {
-            let Some((media_type, content)) = self.chat.outbox.pop_front() else { return };
+            let Some(Waiting { local, media_type, content }) = self.chat.outbox.pop_front() else { return };
             self.chat.sent += 1;
-            let number = self.chat.sent;
-            let to: Vec<UserHandle> = self.others().cloned().collect();
+            let (epoch, number) = (self.epoch.number, self.chat.sent);
+            let linked: Vec<UserHandle> = self.others().cloned().collect();
+            let (to, waiting) = (linked.clone(), linked.iter().cloned().collect());
             if !to.is_empty() {
-                let waiting = to.iter().cloned().collect();
-                self.chat.unacknowledged.push_back(Outgoing { epoch: self.epoch.number, number, waiting });
+                self.chat.unacknowledged.push_back(Outgoing { local, epoch, number, waiting });
                 let body = SessionBody::Message(Message { number, content, media_type });
                 let message = PeerMessage::Session(self.message(body));
                 work.push(Action::Send { to, message });
             }
-            work.tell(Notice::MessageSent { epoch: self.epoch.number, number });
+            let me = &self.me.handle;
+            let to: Vec<UserHandle> = self.epoch.handles().filter(|member| *member != me).cloned().collect();
+            let lost: Vec<_> = to.iter().filter(|member| !linked.contains(member)).cloned().collect();
+            work.tell(Notice::MessageSent { local, epoch, number, to });
+            for to in lost {
+                tell_failed(local, to, work);
+            }
         }
     }
 
@@ -125,31 +155,72 @@ impl Membership {
         epoch: EpochNumber,
         received: Received,
         work: &mut Work<'_, '_>,
-    ) {
+    ) -> Next {
+        //= spec/text/sessions.md#messages
+        //# SESS-170: A member MUST close with `unexpected-message` when a `received` has a number that the member hasn't given to a chat message in the epoch that it names, if that is the member's own epoch or the one before.
+        if !self.has_sent(epoch, received.number) && !active(Mutant::ReceiptUnchecked) {
+            return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
+        }
         let mut news = false;
         for outgoing in &mut self.chat.unacknowledged {
-            if outgoing.epoch == epoch && outgoing.number <= received.number {
-                news |= outgoing.waiting.remove(&from.handle);
+            let covered = outgoing.epoch == epoch && outgoing.number <= received.number;
+            if covered && outgoing.waiting.remove(&from.handle) {
+                news = true;
+                let (local, number, to) = (outgoing.local, outgoing.number, from.handle.clone());
+                work.tell(Notice::MessageDelivered { local, to, epoch, number });
             }
         }
-        if !news {
+        if news {
+            self.drop_acknowledged(work);
+        } else {
             work.push(Action::Late { from: from.handle.clone() });
-            return;
         }
-        work.tell(Notice::MessageDelivered { to: from.handle.clone(), epoch, number: received.number });
-        self.drop_acknowledged(work);
+        Next::Stay
+    }
+
+    /// Whether a message of this number was sent in the epoch, as far as the member remembers. Whoever could still
+    /// acknowledge one of an earlier epoch has acknowledged all of that epoch, or nobody could have begun this one.
+    fn has_sent(&self, epoch: EpochNumber, number: u64) -> bool {
+        let sent = if epoch == self.epoch.number {
+            self.chat.sent
+        } else if epoch.next() == self.epoch.number {
+            self.chat.sent_before
+        } else {
+            u64::MAX
+        };
+        (1..=sent).contains(&number)
     }
 
     /// A member is gone, and with it its acknowledgements.
     pub(super) fn forget_unacknowledged(&mut self, member: &UserHandle, work: &mut Work<'_, '_>) {
         for outgoing in &mut self.chat.unacknowledged {
-            outgoing.waiting.remove(member);
+            if let Some(to) = outgoing.waiting.take(member) {
+                tell_failed(outgoing.local, to, work);
+            }
         }
         self.drop_acknowledged(work);
+    }
+
+    /// The session is over here: nothing more is sent or acknowledged.
+    pub(super) fn settle_chat(&mut self, work: &mut Work<'_, '_>) {
+        for Outgoing { local, waiting, .. } in std::mem::take(&mut self.chat.unacknowledged) {
+            waiting.into_iter().for_each(|to| tell_failed(local, to, work));
+        }
+        for Waiting { local, .. } in std::mem::take(&mut self.chat.outbox) {
+            if !active(Mutant::FailureForgotten) {
+                work.tell(Notice::MessageUnsent { local });
+            }
+        }
     }
 
     fn drop_acknowledged(&mut self, work: &mut Work<'_, '_>) {
         self.chat.unacknowledged.retain(|outgoing| !outgoing.waiting.is_empty());
         self.say_what_waited(work);
+    }
+}
+
+fn tell_failed(local: LocalNumber, to: UserHandle, work: &mut Work<'_, '_>) {
+    if !active(Mutant::FailureForgotten) {
+        work.tell(Notice::MessageFailed { local, to });
     }
 }

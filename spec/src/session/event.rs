@@ -21,8 +21,11 @@ pub enum Event {
     Accept,
     /// The user refuses the invitation that this session began with.
     Refuse,
-    /// The user says something.
+    /// The user says something. Unless [`Notice::NotPossible`] is told in return, every member gets its own outcome:
+    /// [`Notice::MessageDelivered`] or [`Notice::MessageFailed`], or all get [`Notice::MessageUnsent`].
     Say {
+        /// Under which the user hears of it again: another one for each thing that the user says in the session.
+        local: LocalNumber,
         /// What kind of content (RFC 6838).
         media_type: Arc<str>,
         /// The content.
@@ -55,6 +58,10 @@ pub enum Event {
     /// The time of a timer that [`Action::Arm`] set is over.
     TimerFired(Timer),
 }
+
+/// Names one thing that the user says in a session, for the user alone: it does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalNumber(pub u64);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -161,21 +168,44 @@ pub enum Notice {
         /// The content.
         content: Content,
     },
-    /// What the user said was sent to all members under this number.
+    /// What the user said waits: the epoch closes, or too much is on its way already.
+    MessagePending {
+        /// What the user said.
+        local: LocalNumber,
+    },
+    /// What the user said was sent under this number.
     MessageSent {
+        /// What the user said.
+        local: LocalNumber,
         /// The epoch in which it was said.
         epoch: EpochNumber,
         /// Counts the user's messages in the epoch.
         number: u64,
+        /// The other members of the epoch, each of whom gets an outcome.
+        to: Vec<UserHandle>,
     },
-    /// A member has the user's messages of an epoch, up to a number.
+    /// A member has acknowledged what the user said.
     MessageDelivered {
+        /// What the user said.
+        local: LocalNumber,
         /// The member.
         to: UserHandle,
-        /// The epoch.
+        /// The epoch in which it was said.
         epoch: EpochNumber,
-        /// The number of the last message that it has.
+        /// Its number there.
         number: u64,
+    },
+    /// A member was gone before it acknowledged what the user said. It may have it all the same; nobody will know.
+    MessageFailed {
+        /// What the user said.
+        local: LocalNumber,
+        /// The member.
+        to: UserHandle,
+    },
+    /// The session was over before what the user said could be sent to anybody.
+    MessageUnsent {
+        /// What the user said.
+        local: LocalNumber,
     },
     /// What the user asked for cannot be done now; nothing changed.
     NotPossible(ErrorCode),

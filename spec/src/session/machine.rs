@@ -213,6 +213,7 @@ impl Session {
                 }
             }
             Next::Linger(peers) => {
+                self.settle_chat(work);
                 work.tell(Notice::Ended(EndReason::Left));
                 if peers.is_empty() {
                     self.state = State::Ended(EndReason::Left);
@@ -222,12 +223,26 @@ impl Session {
                 }
             }
             Next::End(reason) => {
+                self.settle_chat(work);
                 // One that left was told so when the leave took effect.
                 if !matches!(self.state, State::Leaving(_)) {
                     work.tell(Notice::Ended(reason));
                 }
                 self.state = State::Ended(reason);
             }
+        }
+    }
+
+    //= spec/text/sessions.md#messages
+    //# SESS-173: A member for which the session ends MUST tell its user that each chat message that still waits wasn't sent to anybody.
+    fn settle_chat(&mut self, work: &mut Work<'_, '_>) {
+        match &mut self.state {
+            State::Member(member) => member.settle_chat(work),
+            State::Invited(_)
+            | State::AwaitingWelcome(_)
+            | State::Joining(_)
+            | State::Leaving(_)
+            | State::Ended(_) => {}
         }
     }
 

@@ -92,8 +92,8 @@ impl Membership {
                 self.invite(invitee, work);
                 Next::Stay
             }
-            Event::Say { media_type, content } => {
-                self.say(media_type, content, work);
+            Event::Say { local, media_type, content } => {
+                self.say(local, media_type, content, work);
                 Next::Stay
             }
             Event::Leave => self.leave(work),
@@ -248,10 +248,7 @@ impl Membership {
     /// The sender's epoch is over here. Acknowledgements still count, an old ticket is refused, the rest is ignored.
     fn read_late(&mut self, from: &Peer, message: SessionMessage, work: &mut Work<'_, '_>) -> Next {
         match message.body {
-            SessionBody::Received(received) => {
-                self.acknowledged(from, message.epoch, received, work);
-                Next::Stay
-            }
+            SessionBody::Received(received) => self.acknowledged(from, message.epoch, received, work),
             SessionBody::Admit(admit) if active(Mutant::TicketEpochUnchecked) => {
                 self.admit(from, &admit, work)
             }
@@ -313,10 +310,7 @@ impl Membership {
                 Err(code) => self.fault(&from.handle, code, work),
             },
             SessionBody::Message(said) => self.hear(from, said, work),
-            SessionBody::Received(received) => {
-                self.acknowledged(from, self.epoch.number, received, work);
-                Next::Stay
-            }
+            SessionBody::Received(received) => self.acknowledged(from, self.epoch.number, received, work),
             SessionBody::Admitted(Admitted {}) => {
                 self.fault(&from.handle, ErrorCode::UnexpectedMessage, work)
             }

@@ -19,7 +19,7 @@ pub use admission::{Admission, judge_ticket};
 pub use epoch::{
     Change, Epoch, EpochHash, EpochNumber, ImpossibleChange, Member, Nonce, Origin, RelayTag, SessionId,
 };
-pub use event::{Action, EndReason, Event, Notice, Target, Timer};
+pub use event::{Action, EndReason, Event, LocalNumber, Notice, Target, Timer};
 pub use grant::Grant;
 pub use machine::Session;
 pub use member::Membership;

@@ -113,6 +113,9 @@ struct Net {
     dialled: VecDeque<(u8, u8)>,
     heard: BTreeMap<u8, Vec<(u8, u64, u64)>>,
     failed: Vec<String>,
+    /// What users said, by sender and number: who has no outcome yet; nobody knows before it is sent.
+    open: BTreeMap<(u8, LocalNumber), Option<BTreeSet<u8>>>,
+    said: u64,
     armed: BTreeSet<(u8, Timer)>,
 }
 
@@ -131,6 +134,8 @@ impl Net {
             dialled: VecDeque::new(),
             heard: BTreeMap::new(),
             failed: Vec::new(),
+            open: BTreeMap::new(),
+            said: 0,
             armed: BTreeSet::new(),
         }
     }
@@ -143,6 +148,54 @@ impl Net {
             session.handle(event, &context, &mut out);
         }
         self.carry_out(who, out);
+    }
+
+    /// A user says something, if there is a session to say it in.
+    fn say(&mut self, who: u8) {
+        self.said += 1;
+        let local = LocalNumber(self.said);
+        if self.sessions.get(&who).is_some_and(|session| session.membership().is_some()) {
+            self.open.insert((who, local), None);
+        }
+        let content = Content(b"hello".as_slice().into());
+        self.feed(who, Event::Say { local, media_type: "text/plain".into(), content });
+    }
+
+    /// What a user is told of what it said: each thing is sent or not, and then settled once for each member.
+    fn follow(&mut self, who: u8, notice: Notice) {
+        match notice {
+            Notice::MessageSent { local, to, .. } => {
+                let to: BTreeSet<u8> = to.iter().map(index).collect();
+                let before = self.open.insert((who, local), Some(to.clone()));
+                assert_eq!(before, Some(None), "sent once");
+                if to.is_empty() {
+                    self.open.remove(&(who, local));
+                }
+            }
+            Notice::MessageDelivered { local, to, .. } | Notice::MessageFailed { local, to } => {
+                let Some(Some(waiting)) = self.open.get_mut(&(who, local)) else {
+                    panic!("an outcome of what is not under way");
+                };
+                assert!(waiting.remove(&index(&to)), "one outcome for each member");
+                if waiting.is_empty() {
+                    self.open.remove(&(who, local));
+                }
+            }
+            Notice::MessageUnsent { local } => {
+                assert_eq!(self.open.remove(&(who, local)), Some(None), "not sent, and nothing else");
+            }
+            Notice::Ended(_) => {
+                assert!(self.open.keys().all(|(sender, _)| *sender != who), "{who} ends in silence");
+            }
+            Notice::Invited { .. }
+            | Notice::InvitationRejected { .. }
+            | Notice::InvitationFailed { .. }
+            | Notice::EpochBegan(_)
+            | Notice::MessageReceived { .. }
+            | Notice::MessagePending { .. }
+            | Notice::NotPossible(_)
+            | Notice::MemberLost(_) => {}
+        }
     }
 
     fn is_in(&self, who: u8) -> bool {
@@ -188,13 +241,14 @@ impl Net {
                 Action::Tell(Notice::MessageReceived { from, epoch, number, .. }) => {
                     self.heard.entry(who).or_default().push((index(&from), epoch.0, number));
                 }
+                Action::Tell(notice) => self.follow(who, notice),
                 Action::Arm { timer, .. } => {
                     self.armed.insert((who, timer));
                 }
                 Action::Disarm(timer) => {
                     self.armed.remove(&(who, timer));
                 }
-                Action::Tell(_) | Action::Late { .. } => {}
+                Action::Late { .. } => {}
             }
         }
         if self.sessions.get(&who).is_some_and(Session::is_ended) {
@@ -285,6 +339,7 @@ impl Net {
         self.tables.retain(|(from, _), _| *from != who);
         self.armed.retain(|(owner, _)| *owner != who);
         self.sessions.remove(&who);
+        self.open.retain(|(sender, _), _| *sender != who);
     }
 
     /// Links and directions on which something waits.
@@ -334,6 +389,7 @@ impl Net {
         for (who, session) in &self.sessions {
             assert!(session.is_ended() || session.epoch().is_some(), "{who} is in limbo: {session:?}");
         }
+        assert_eq!(self.open, BTreeMap::new(), "everything that was said is settled");
     }
 
     fn check_order(&self) {
@@ -386,10 +442,7 @@ fn play(wishes: &[Wish], seed: u64) -> Net {
             Wish::Accept(who) => net.feed(who, Event::Accept),
             Wish::Refuse(who) => net.feed(who, Event::Refuse),
             Wish::Leave(who) => net.feed(who, Event::Leave),
-            Wish::Say(who) => {
-                let content = Content(b"hello".as_slice().into());
-                net.feed(who, Event::Say { media_type: "text/plain".into(), content });
-            }
+            Wish::Say(who) => net.say(who),
             Wish::Cut(a, b) => net.cut(a, b),
             Wish::Kill(who) => net.kill(who),
             Wish::Deliver(pick) => {

@@ -21,7 +21,7 @@ use antiphon_spec::{
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, Content, PeerMessage},
     policy::Verdict,
-    session::{Action, Event, Member, Nonce, RelayTag, Session},
+    session::{Action, Event, LocalNumber, Member, Nonce, RelayTag, Session},
 };
 
 /// What happens on the network; people are named by their number.
@@ -78,7 +78,8 @@ pub(crate) fn of_session(root: &Path, identities: &[std::path::PathBuf], content
     }
     let join = std::mem::take(&mut table.deeds);
     let content = Content(content.as_bytes().to_vec().into());
-    table.happens(0, Event::Say { media_type: "text/plain".into(), content });
+    let local = LocalNumber(1);
+    table.happens(0, Event::Say { local, media_type: "text/plain".into(), content });
     Traffic { join, message: table.deeds }
 }
 

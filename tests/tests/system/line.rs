@@ -30,6 +30,14 @@ async fn what_is_pasted_is_said_line_by_line() {
     bob.hears(PASTED).await;
     let heard: Vec<&str> = bob.heard().iter().map(|heard| heard.text.as_str()).collect();
     assert_eq!(heard, pasted);
+    // What became of each line is told as well; some may have waited for room.
+    let mut delivered = 0;
+    while delivered < PASTED {
+        match alice.read("every line to be delivered").await.unwrap().as_str() {
+            "[1] (delivered to all)" => delivered += 1,
+            other => assert_eq!(other, "[1] (pending)"),
+        }
+    }
 
     // What cannot be shown is no way out of the line.
     let session = invited["session"].as_str().unwrap().to_owned();

@@ -24,7 +24,7 @@
 //! | `create` | | begins a session | `created`: `session`; an `epoch` follows |
 //! | `invite` | `session`, `handle` | invites somebody | `taken` |
 //! | `accept`, `reject` | `session` | answers an invitation | `taken` |
-//! | `send` | `session`, `text` | says it as `text/plain` | `taken` |
+//! | `send` | `session`, `text` | says it as `text/plain` | `taken`: `message`, a number that names it in the session |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | says who is there | `members`: `number`, `hash`, `members`, `coordinator` |
 //! | `logout` | | logs out | `logged-out` |
@@ -37,7 +37,9 @@
 //! | `invitation-failed` | `session`, `handle`, `code` | the invitation came to nothing |
 //! | `epoch` | `session`, `number`, `hash`, `change`: {`kind`, `handle`}, `members`, `coordinator` | an epoch begins for this client |
 //! | `message` | `session`, `from`, `number`, and `text` for plain text | a member said something |
-//! | `delivered` | `session`, `to`, `number` | a member acknowledged the user's messages up to this one |
+//! | `delivered` | `session`, `message`, `to`, `number` | a member acknowledged one of the user's messages |
+//! | `failed` | `session`, `message`, `to` | a member was gone before it acknowledged one of the user's messages |
+//! | `unsent` | `session`, `message` | the session ended before one of the user's messages was sent |
 //! | `member-lost` | `session`, `handle` | a member's link is lost |
 //! | `ended` | `session`, `reason` | the session is over for the user |
 //! | `replaced` | `epoch` | another login took this one's place |
@@ -172,10 +174,12 @@ impl Client {
             .map(drop)
     }
 
-    pub(super) async fn say(&mut self, session: SessionId, text: &str) -> Result<(), Failure> {
-        self.done(json!({"command": "send", "session": hex::encode(session.0), "text": text}), "taken")
-            .await
-            .map(drop)
+    /// Says something; gives the number under which the client tells what becomes of it.
+    pub(super) async fn say(&mut self, session: SessionId, text: &str) -> Result<u64, Failure> {
+        let command = json!({"command": "send", "session": hex::encode(session.0), "text": text});
+        let taken = self.done(command, "taken").await?;
+        let message = taken.get("message").and_then(Value::as_u64);
+        message.ok_or_else(|| Failure::unexpected("taken with a number in message", taken))
     }
 
     /// The next event of this name; events of other names are kept.

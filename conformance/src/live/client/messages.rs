@@ -25,12 +25,16 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a member's messages are told in order and acknowledged" => heard;
     "messages/said" ["SESS-107", "SESS-115", "SESS-015"]
         "what the user says goes to all members, numbered from 1" => said;
-    "messages/acknowledged" ["SESS-116"]
+    "messages/acknowledged" ["SESS-171", "SESS-172"]
         "the user learns which members have a message" => acknowledged;
+    "messages/failed" ["SESS-172", "SESS-173"] twin "messages/acknowledged"
+        "the user learns which members never acknowledged a message, and that another was sent to nobody" => failed;
     "messages/late-acknowledgement" ["SESS-021"]
         "an acknowledgement comes for a message of an epoch that is over" => late_acknowledgement;
-    "messages/acknowledgement-of-nothing" ["SESS-025"]
-        "an acknowledgement comes of a message that was not said" => acknowledgement_of_nothing;
+    "messages/acknowledged-again" ["SESS-025"]
+        "an acknowledgement comes a second time" => acknowledged_again;
+    "messages/acknowledgement-of-nothing" ["SESS-170"] twin "messages/acknowledged"
+        "an acknowledgement comes of a message that was not said" => |world| refused(world, ErrorCode::UnexpectedMessage, |epoch| in_epoch(epoch, received(7)));
     "messages/window" ["SESS-114", "LIM-001"]
         "the user says 66 messages that nobody acknowledges at first" => window;
     "messages/again" ["SESS-109"] twin "messages/heard"
@@ -111,7 +115,9 @@ async fn acknowledged(world: Arc<World>) -> Result<(), Failure> {
     says(&mut room, 1, "hello").await?;
     says(&mut room, 2, "again").await?;
     room.to_b.say(&room.epoch, received(2)).await?;
-    room.scene.client.tells("delivered", json!({"to": room.scene.b.handle, "number": 2})).await?;
+    for number in [1, 2] {
+        room.scene.client.tells("delivered", json!({"to": room.scene.b.handle, "number": number})).await?;
+    }
     room.to_a.say(&room.epoch, received(1)).await?;
     room.scene.client.tells("delivered", json!({"to": room.scene.a.handle, "number": 1})).await
 }
@@ -128,9 +134,36 @@ async fn late_acknowledgement(world: Arc<World>) -> Result<(), Failure> {
     room.scene.client.tells("delivered", json!({"to": b, "number": 1})).await
 }
 
-async fn acknowledgement_of_nothing(world: Arc<World>) -> Result<(), Failure> {
+/// The user leaves; one message is not acknowledged by all then, and another is said after the epoch was closed.
+async fn failed(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
-    room.to_b.say(&room.epoch, received(7)).await?;
+    let session = room.epoch.session;
+    let sent = room.scene.client.say(session, "hello").await?;
+    for link in [&mut room.to_a, &mut room.to_b] {
+        link.hears(&room.epoch, message(1, "hello")).await?;
+    }
+    room.to_b.say(&room.epoch, received(1)).await?;
+    let (a, b) = (room.scene.a.handle.clone(), room.scene.b.handle.clone());
+    room.scene.client.tells("delivered", json!({"message": sent, "to": b})).await?;
+    room.scene.client.take("leave", session).await?;
+    let me = room.me.handle.clone();
+    let leave = Change::Leave(me.clone());
+    room.to_a.hears(&room.epoch, request(1, leave.clone())).await?;
+    room.close(&leave, &me, 1).await?;
+    let unsent = room.scene.client.say(session, "too late").await?;
+    room.commit(&leave, [0, 1, 0]).await?;
+    room.scene.client.tells("failed", json!({"message": sent, "to": a})).await?;
+    room.scene.client.tells("unsent", json!({"message": unsent})).await?;
+    room.scene.client.tells("ended", json!({"session": hex::encode(session.0)})).await
+}
+
+async fn acknowledged_again(world: Arc<World>) -> Result<(), Failure> {
+    let mut room = Room::new(&world).await?;
+    says(&mut room, 1, "hello").await?;
+    for _ in 0..2 {
+        room.to_b.say(&room.epoch, received(1)).await?;
+    }
+    room.scene.client.tells("delivered", json!({"to": room.scene.b.handle, "number": 1})).await?;
     room.goes_on(1).await?;
     room.scene.client.has_not_told("delivered").await
 }

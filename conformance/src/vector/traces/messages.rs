@@ -195,7 +195,7 @@ fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.said(1, &epoch, close(&epoch, &hand_over, 3)?)?;
     trace.shows("1 closed")?;
     trace.say("held back")?;
-    trace.shows("")?;
+    trace.shows("user pending #2")?;
     let after = next(&epoch, hand_over)?;
     trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 1), (3, 0)])?)?;
     trace.shows("user epoch 3, 1+3 message, user sent 1")?;
@@ -213,14 +213,14 @@ fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.say("two")?;
     trace.say("three")?;
     trace.said(3, &epoch, received(2))?;
-    trace.shows("user delivered 2 of epoch 2 to 3")?;
+    trace.shows("user delivered 1 of epoch 2 to 3, user delivered 2 of epoch 2 to 3")?;
     trace.said(3, &epoch, received(1))?;
     trace.shows("3 late")?;
     trace.said(3, &epoch, received(3))?;
     trace.shows("user delivered 3 of epoch 2 to 3")?;
     cases.push(trace.done(
         "acknowledged",
-        &["SESS-116"],
+        &["SESS-171", "SESS-172"],
         "a member has two messages, and then the third; the user is told",
     )?);
     let (mut trace, epoch) = joined()?;
@@ -229,9 +229,9 @@ fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
         trace.shows(&format!("1+3 message, user sent {count}"))?;
     }
     trace.say("one too many")?;
-    trace.shows("")?;
+    trace.shows("user pending #65")?;
     trace.said(1, &epoch, received(64))?;
-    trace.shows("user delivered 64 of epoch 2 to 1")?;
+    trace.shows(&for_each(64, |count| format!("user delivered {count} of epoch 2 to 1")))?;
     trace.said(3, &epoch, received(1))?;
     trace.shows("user delivered 1 of epoch 2 to 3, 1+3 message, user sent 65")?;
     cases.push(trace.done(
@@ -244,15 +244,107 @@ fn acknowledgements(cases: &mut Vec<VectorCase>) -> Made<()> {
         trace.say("hello")?;
     }
     trace.say("one too many")?;
-    trace.shows("")?;
+    trace.shows("user pending #65")?;
     trace.link_lost(3)?;
-    trace.shows("user member-lost 3")?;
+    trace.shows(&format!(
+        "user member-lost 3, {}",
+        for_each(64, |count| format!("user failed #{count} to 3"))
+    ))?;
     cases.push(trace.done(
         "window-with-lost-member",
         &["SESS-114"],
         "messages wait for members whose links stand",
     )?);
+    outcomes(cases)?;
     late(cases)
+}
+
+/// Words for each of the first messages.
+fn for_each(count: u64, words: impl Fn(u64) -> String) -> String {
+    (1..=count).map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// What becomes of a message when not everybody is there to acknowledge it.
+fn outcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    trace.said(1, &epoch, received(1))?;
+    trace.shows("user delivered 1 of epoch 2 to 1")?;
+    trace.link_lost(3)?;
+    trace.shows("user member-lost 3, user failed #1 to 3")?;
+    trace.say("who is left?")?;
+    trace.shows("1 message, user sent 2, user failed #2 to 3")?;
+    trace.said(1, &epoch, received(2))?;
+    trace.shows("user delivered 2 of epoch 2 to 1")?;
+    cases.push(trace.done(
+        "failed-to-lost-member",
+        &["SESS-172", "SESS-171"],
+        "a member is lost before it acknowledges one message, and before another is sent",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    let leave = Change::Leave(handle_of(3)?);
+    trace.said(1, &epoch, close(&epoch, &leave, 3)?)?;
+    trace.said(1, &epoch, received(1))?;
+    trace.said(1, &epoch, commit(&next(&epoch, leave)?, &[(1, 0), (2, 1), (3, 0)])?)?;
+    trace.shows("user epoch 3, 3 goodbye, user failed #1 to 3")?;
+    cases.push(trace.done(
+        "failed-to-leaver",
+        &["SESS-172"],
+        "a member leaves, and its last acknowledgement hasn't come",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    let leave = Change::Leave(trace.me.handle.clone());
+    trace.say("hello")?;
+    trace.said(3, &epoch, received(1))?;
+    trace.leave()?;
+    trace.said(1, &epoch, close(&epoch, &leave, 2)?)?;
+    trace.say("never sent")?;
+    trace.shows("user pending #2")?;
+    trace.said(1, &epoch, commit(&next(&epoch, leave)?, &[(1, 0), (2, 1), (3, 0)])?)?;
+    trace.shows("user failed #1 to 1, user unsent #2, user ended")?;
+    cases.push(trace.done(
+        "unsettled-when-session-ends",
+        &["SESS-173", "SESS-172"],
+        "the session ends: one message isn't acknowledged by all, another wasn't sent",
+    )?);
+    unsent(cases)
+}
+
+/// Acknowledgements of what was not said.
+fn unsent(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let hand_over = Change::HandOver(handle_of(3)?);
+    for (slug, number, about) in [
+        ("received-of-nothing", 0, "an acknowledgement comes of a message with the number 0"),
+        ("received-too-many", 2, "an acknowledgement comes of two messages, and one was sent"),
+    ] {
+        let (mut trace, epoch) = joined()?;
+        trace.say("hello")?;
+        trace.said(3, &epoch, received(number))?;
+        trace.shows("3 close unexpected-message, user member-lost 3, user failed #1 to 3")?;
+        cases.push(trace.done(slug, &["SESS-170"], about)?);
+    }
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    trace.change(&epoch, &hand_over, 3, &[(1, 0), (2, 1), (3, 0)])?;
+    trace.said(1, &epoch, received(2))?;
+    trace.shows("1 close unexpected-message, user member-lost 1, user failed #1 to 1")?;
+    cases.push(trace.done(
+        "received-too-many-of-epoch-before",
+        &["SESS-170", "SESS-021"],
+        "an acknowledgement comes of a second message of the epoch before, in which one was sent",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.say("hello")?;
+    let after = trace.change(&epoch, &hand_over, 3, &[(1, 0), (2, 1), (3, 0)])?;
+    trace.said(1, &after, received(1))?;
+    trace.shows("1 close unexpected-message, user member-lost 1, user failed #1 to 1")?;
+    cases.push(trace.done(
+        "received-in-wrong-epoch",
+        &["SESS-170"],
+        "an acknowledgement comes of a message of the epoch before, as if it were one of this epoch",
+    )?);
+    Ok(())
 }
 
 /// Everything that a member ignores when its epoch is over.
@@ -274,7 +366,6 @@ fn late(cases: &mut Vec<VectorCase>) -> Made<()> {
         SessionBody::Closed(Closed { sent: 0 }),
         commit(&after, &SILENCE)?,
         message(1, "late"),
-        received(1),
     ] {
         trace.said(1, &epoch, body)?;
         trace.shows("1 late")?;
@@ -290,7 +381,7 @@ fn late(cases: &mut Vec<VectorCase>) -> Made<()> {
     for _ in 0..64 + 256 {
         trace.say("a")?;
     }
-    trace.shows("")?;
+    trace.shows("user pending #320")?;
     trace.say("a")?;
     trace.shows("user not-possible")?;
     cases.push(trace.done(

@@ -13,8 +13,8 @@ use antiphon_spec::{
     message::client_client::*,
     policy::Verdict,
     session::{
-        Action, Change, Epoch, EpochHash, EpochNumber, Event, Grant, Member, Nonce, Origin, Session,
-        SessionId, Ticket, Timer,
+        Action, Change, Epoch, EpochHash, EpochNumber, Event, Grant, LocalNumber, Member, Nonce, Origin,
+        Session, SessionId, Ticket, Timer,
     },
     signed::Signed,
     time::Timestamp,
@@ -51,6 +51,8 @@ struct Trace {
     steps: Vec<Value>,
     /// What the last event led to, in words.
     last: String,
+    /// How much the user has said.
+    said: u64,
     now: u64,
 }
 
@@ -63,6 +65,7 @@ impl Trace {
             events: vec![],
             steps: vec![],
             last: String::new(),
+            said: 0,
             now: START,
         })
     }
@@ -140,8 +143,10 @@ impl Trace {
 
     fn say(&mut self, text: &str) -> Made<()> {
         let content = Content(text.as_bytes().into());
-        let told = json!({"event": "say", "media-type": "text/plain", "content": hex::encode(text)});
-        self.event(told, Event::Say { media_type: "text/plain".into(), content })
+        self.said += 1;
+        let (local, told) = (LocalNumber(self.said), self.said);
+        let told = json!({"event": "say", "message": told, "media-type": "text/plain", "content": hex::encode(text)});
+        self.event(told, Event::Say { local, media_type: "text/plain".into(), content })
     }
 
     fn leave(&mut self) -> Made<()> {

@@ -63,9 +63,12 @@ fn others(cases: &mut Vec<VectorCase>) -> Made<()> {
     }
     trace.say("one too many")?;
     trace.said(1, &epoch, received(64))?;
-    trace.shows("user delivered 64 of epoch 2 to 1")?;
+    let delivered: Vec<_> = (1..=64).map(|count| format!("user delivered {count} of epoch 2 to 1")).collect();
+    let delivered = delivered.join(", ");
+    trace.shows(&delivered)?;
     trace.change(&epoch, &Change::Leave(handle_of(3)?), 3, &[(1, 0), (2, 64), (3, 0)])?;
-    trace.shows("user epoch 3, 3 goodbye, 1 message, user sent 1")?;
+    let failed: Vec<_> = (1..=64).map(|count| format!("user failed #{count} to 3")).collect();
+    trace.shows(&format!("user epoch 3, 3 goodbye, {}, 1 message, user sent 1", failed.join(", ")))?;
     cases.push(trace.done(
         "window-without-leaver",
         &["SESS-114", "SESS-094"],

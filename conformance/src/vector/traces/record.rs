@@ -127,12 +127,17 @@ fn notice_json(notice: &Notice) -> Value {
             "notice": "message", "peer": from, "epoch": epoch.0, "number": number,
             "media-type": media_type, "content": hex::encode(&content.0),
         }),
-        Notice::MessageSent { epoch, number } => {
-            json!({"notice": "sent", "epoch": epoch.0, "number": number})
+        Notice::MessagePending { local } => json!({"notice": "pending", "message": local.0}),
+        Notice::MessageSent { local, epoch, number, to } => json!({
+            "notice": "sent", "message": local.0, "epoch": epoch.0, "number": number, "to": to,
+        }),
+        Notice::MessageDelivered { local, to, epoch, number } => json!({
+            "notice": "delivered", "message": local.0, "peer": to, "epoch": epoch.0, "number": number,
+        }),
+        Notice::MessageFailed { local, to } => {
+            json!({"notice": "failed", "message": local.0, "peer": to})
         }
-        Notice::MessageDelivered { to, epoch, number } => {
-            json!({"notice": "delivered", "peer": to, "epoch": epoch.0, "number": number})
-        }
+        Notice::MessageUnsent { local } => json!({"notice": "unsent", "message": local.0}),
         Notice::NotPossible(_) => json!({"notice": "not-possible"}),
         Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
         Notice::Ended(_) => json!({"notice": "ended"}),
@@ -181,10 +186,13 @@ fn notice_words(notice: &Notice) -> String {
         Notice::InvitationFailed { invitee, .. } => format!("invitation-failed {}", number(invitee)),
         Notice::EpochBegan(epoch) => format!("epoch {}", epoch.number.0),
         Notice::MessageReceived { from, number: count, .. } => format!("message {count} of {}", number(from)),
+        Notice::MessagePending { local } => format!("pending #{}", local.0),
         Notice::MessageSent { number: count, .. } => format!("sent {count}"),
-        Notice::MessageDelivered { to, epoch, number: count } => {
+        Notice::MessageDelivered { to, epoch, number: count, .. } => {
             format!("delivered {count} of epoch {} to {}", epoch.0, number(to))
         }
+        Notice::MessageFailed { local, to } => format!("failed #{} to {}", local.0, number(to)),
+        Notice::MessageUnsent { local } => format!("unsent #{}", local.0),
         Notice::NotPossible(_) => "not-possible".to_owned(),
         Notice::MemberLost(peer) => format!("member-lost {}", number(peer)),
         Notice::Ended(_) => "ended".to_owned(),

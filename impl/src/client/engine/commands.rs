@@ -5,7 +5,7 @@ use antiphon_spec::{
     identity::UserHandle,
     message::client_client::Content,
     policy::{HandleSet, Preferences, Verdict},
-    session::Event,
+    session::{Event, LocalNumber},
 };
 use tokio::time::Instant;
 
@@ -48,7 +48,9 @@ impl Engine {
             Command::Reject { session } => self.in_session(id, name, session, Event::Refuse),
             Command::Send { session, text } => {
                 let content = Content(text.into_bytes().into());
-                self.in_session(id, name, session, Event::Say { media_type: "text/plain".into(), content });
+                let local = self.next_local(session);
+                let media_type = "text/plain".into();
+                self.in_session(id, name, session, Event::Say { local, media_type, content });
             }
             Command::Leave { session } => self.in_session(id, name, session, Event::Leave),
             Command::Members { session } => self.members(id, session),
@@ -79,12 +81,13 @@ impl Engine {
         if self.sessions.get(&session.0).is_none_or(|conversation| conversation.over) {
             return self.refuse_command(id, command, ErrorCode::NoSuchSession);
         }
+        let message = if let Event::Say { local, .. } = &event { Some(local.0) } else { None };
         let before = self.outputs.len();
         self.in_command = true;
         self.step(session.0, event);
         self.in_command = false;
         let event = match self.refusal.take() {
-            None => ClientEvent::Taken { command, session },
+            None => ClientEvent::Taken { command, session, message },
             Some(code) => {
                 let code = Refusal::Protocol(code);
                 let detail = code.detail().to_owned();
@@ -92,6 +95,15 @@ impl Engine {
             }
         };
         self.outputs.insert(before.min(self.outputs.len()), Output { id, event });
+    }
+
+    /// Names what the user says next in a session.
+    fn next_local(&mut self, session: SessionName) -> LocalNumber {
+        let conversation = self.sessions.get_mut(&session.0);
+        LocalNumber(conversation.map_or(0, |conversation| {
+            conversation.said += 1;
+            conversation.said
+        }))
     }
 
     fn members(&mut self, id: Option<u64>, session: SessionName) {

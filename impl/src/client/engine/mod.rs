@@ -121,6 +121,8 @@ struct Conversation {
     inviter: Option<UserHandle>,
     /// The user was told that it is over; the machine may still wait for links to close.
     over: bool,
+    /// How much the user has said in it.
+    said: u64,
 }
 
 /// All of a client's state.

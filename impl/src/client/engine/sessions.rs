@@ -61,7 +61,7 @@ impl Engine {
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
         let machine = Session::create(member, nonce, &context);
         let id = machine.id();
-        self.sessions.insert(id, Conversation { machine, inviter: None, over: false });
+        self.sessions.insert(id, Conversation { machine, inviter: None, over: false, said: 0 });
         Some((id, relay))
     }
 

@@ -8,7 +8,9 @@ use antiphon_spec::{
         server_server::{LoginEpoch, ProfileVersion},
     },
     policy::{Preferences, Verdict},
-    session::{EndReason, Epoch, EpochNumber, Member, Nonce, Notice, Origin, RelayTag, SessionId},
+    session::{
+        EndReason, Epoch, EpochNumber, LocalNumber, Member, Nonce, Notice, Origin, RelayTag, SessionId,
+    },
 };
 
 use super::{parse, to_line};
@@ -127,8 +129,12 @@ fn answers_are_written() {
     let created = format!(r#"{{"event":"created","session":"SESSION","relay":"{}"}}"#, "0a".repeat(16));
     check_event(ClientEvent::Created { session: session(), relay }, &created);
     check_event(
-        ClientEvent::Taken { command: "send", session: session() },
-        r#"{"event":"taken","command":"send","session":"SESSION"}"#,
+        ClientEvent::Taken { command: "send", session: session(), message: Some(3) },
+        r#"{"event":"taken","command":"send","session":"SESSION","message":3}"#,
+    );
+    check_event(
+        ClientEvent::Taken { command: "leave", session: session(), message: None },
+        r#"{"event":"taken","command":"leave","session":"SESSION"}"#,
     );
     check_event(ClientEvent::LoggedOut, r#"{"event":"logged-out"}"#);
     let code = Refusal::NotLoggedIn;
@@ -164,6 +170,7 @@ fn check_notice(notice: Notice, expected: &str) {
 
 #[test]
 fn notices_are_written() {
+    let local = LocalNumber(7);
     check_notice(
         Notice::Invited { inviter: alice() },
         r#"{"event":"invited","session":"SESSION","inviter":"ALICE"}"#,
@@ -176,14 +183,20 @@ fn notices_are_written() {
         Notice::InvitationFailed { invitee: alice(), code: ErrorCode::Unavailable },
         r#"{"event":"invitation-failed","session":"SESSION","handle":"ALICE","code":"unavailable"}"#,
     );
+    check_notice(Notice::MessagePending { local }, r#"{"event":"pending","session":"SESSION","message":7}"#);
     check_notice(
-        Notice::MessageSent { epoch: EpochNumber(4), number: 5 },
-        r#"{"event":"sent","session":"SESSION","epoch":4,"number":5}"#,
+        Notice::MessageSent { local, epoch: EpochNumber(4), number: 5, to: vec![alice()] },
+        r#"{"event":"sent","session":"SESSION","message":7,"epoch":4,"number":5,"to":["ALICE"]}"#,
     );
     check_notice(
-        Notice::MessageDelivered { to: alice(), epoch: EpochNumber(4), number: 5 },
-        r#"{"event":"delivered","session":"SESSION","to":"ALICE","epoch":4,"number":5}"#,
+        Notice::MessageDelivered { local, to: alice(), epoch: EpochNumber(4), number: 5 },
+        r#"{"event":"delivered","session":"SESSION","message":7,"to":"ALICE","epoch":4,"number":5}"#,
     );
+    check_notice(
+        Notice::MessageFailed { local, to: alice() },
+        r#"{"event":"failed","session":"SESSION","message":7,"to":"ALICE"}"#,
+    );
+    check_notice(Notice::MessageUnsent { local }, r#"{"event":"unsent","session":"SESSION","message":7}"#);
     check_notice(
         Notice::NotPossible(ErrorCode::LimitReached),
         r#"{"event":"not-possible","session":"SESSION","code":"limit-reached"}"#,

@@ -25,6 +25,8 @@ struct Room {
     /// Who invited, while the invitation is open.
     inviter: Option<UserHandle>,
     members: usize,
+    /// What the user said: how many members have no outcome yet, and whether all that have one got it.
+    under_way: BTreeMap<u64, (usize, bool)>,
 }
 
 impl Screen {
@@ -133,11 +135,18 @@ impl Screen {
                 self.say(&format!("the connection to the server is lost ({detail}); trying again"));
             }
             ClientEvent::Error { code, detail } => self.say(&format!("{code}: {detail}")),
-            ClientEvent::Taken { command: "invite", session } => {
+            ClientEvent::Taken { command: "invite", session, .. } => {
                 let number = self.number(session);
                 self.say(&format!("[{number}] the invitation is on its way"));
             }
-            ClientEvent::Taken { .. } | ClientEvent::Sent { .. } | ClientEvent::Delivered { .. } => {}
+            ClientEvent::Taken { .. } => {}
+            ClientEvent::Sent { session, message, to, .. } => self.sent(session, message, to.len()),
+            ClientEvent::Delivered { session, message, .. } => self.settled(session, message, true),
+            ClientEvent::Failed { session, message, to } => {
+                let number = self.number(session);
+                self.say(&format!("[{number}] (not delivered to {})", short(&to)));
+                self.settled(session, message, false);
+            }
             ClientEvent::Created { session, relay: _ } => {
                 self.room(session);
                 self.switch(session);
@@ -148,6 +157,8 @@ impl Screen {
             | ClientEvent::InvitationFailed { .. }
             | ClientEvent::Epoch { .. }
             | ClientEvent::Message { .. }
+            | ClientEvent::Pending { .. }
+            | ClientEvent::Unsent { .. }
             | ClientEvent::MemberLost { .. }
             | ClientEvent::NotPossible { .. }
             | ClientEvent::Ended { .. }) => self.show_in_session(event),
@@ -200,6 +211,8 @@ impl Screen {
                 let said = text.unwrap_or_else(|| format!("[{media_type}, which cannot be shown here]"));
                 (session, format!("<{}> {said}", short(&from)))
             }
+            ClientEvent::Pending { session, .. } => (session, "(pending)".to_owned()),
+            ClientEvent::Unsent { session, .. } => (session, "(not sent to anybody)".to_owned()),
             ClientEvent::MemberLost { session, handle } => {
                 (session, format!("the link to {} is lost", short(&handle)))
             }
@@ -212,6 +225,26 @@ impl Screen {
         };
         let number = self.number(session);
         self.say(&format!("[{number}] {line}"));
+    }
+
+    fn sent(&mut self, session: SessionName, message: u64, to: usize) {
+        let number = self.room(session);
+        if let Some(room) = self.rooms.get_mut(&number).filter(|_| to > 0) {
+            room.under_way.insert(message, (to, true));
+        }
+    }
+
+    /// One more member has an outcome of what the user said; the last one shows whether all have it.
+    fn settled(&mut self, session: SessionName, message: u64, delivered: bool) {
+        let number = self.number(session);
+        let Some(room) = self.rooms.get_mut(&number) else { return };
+        let Some((waiting, all)) = room.under_way.remove(&message) else { return };
+        let (waiting, all) = (waiting.saturating_sub(1), all && delivered);
+        if waiting > 0 {
+            room.under_way.insert(message, (waiting, all));
+        } else if all {
+            self.say(&format!("[{number}] (delivered to all)"));
+        }
     }
 
     fn changed(&mut self, change: &ChangeView, view: &EpochView) -> String {
@@ -256,7 +289,10 @@ impl Screen {
             return known;
         }
         self.last_number += 1;
-        self.rooms.insert(self.last_number, Room { session, inviter: None, members: 1 });
+        self.rooms.insert(
+            self.last_number,
+            Room { session, inviter: None, members: 1, under_way: BTreeMap::new() },
+        );
         self.last_number
     }
 }

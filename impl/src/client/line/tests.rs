@@ -139,7 +139,7 @@ fn an_invitation_is_answered_by_its_number() {
 #[test]
 fn an_inviter_hears_what_comes_of_it() {
     let mut screen = screen();
-    let taken = ClientEvent::Taken { command: "invite", session: name(1) };
+    let taken = ClientEvent::Taken { command: "invite", session: name(1), message: None };
     assert_eq!(seen(&mut screen, taken), ["[1] the invitation is on its way"]);
     let code = antiphon_spec::error_code::ErrorCode::AlreadyMember;
     let failed = ClientEvent::InvitationFailed { session: name(1), handle: bob(), code };
@@ -152,6 +152,26 @@ fn an_inviter_hears_what_comes_of_it() {
         let lines = seen(&mut screen, ClientEvent::Epoch { change, view });
         assert_eq!(lines, [format!("[1] 0b0b0b0b@home2.example left; {told}")]);
     }
+}
+
+#[test]
+fn a_speaker_sees_what_becomes_of_each_message() {
+    let mut screen = screen();
+    let session = name(1);
+    let sent = |message, to| ClientEvent::Sent { session, message, epoch: 1, number: message, to };
+    let delivered = |message, to| ClientEvent::Delivered { session, message, to, epoch: 1, number: message };
+    assert_eq!(seen(&mut screen, ClientEvent::Pending { session, message: 1 }), ["[1] (pending)"]);
+    let none: [&str; 0] = [];
+    for message in [1, 2] {
+        assert_eq!(seen(&mut screen, sent(message, vec![alice(), bob()])), none);
+        assert_eq!(seen(&mut screen, delivered(message, alice())), none);
+    }
+    assert_eq!(seen(&mut screen, delivered(1, bob())), ["[1] (delivered to all)"]);
+    let lines = seen(&mut screen, ClientEvent::Failed { session, message: 2, to: bob() });
+    assert_eq!(lines, ["[1] (not delivered to 0b0b0b0b@home2.example)"]);
+    assert_eq!(seen(&mut screen, sent(3, vec![])), none, "nobody else is there");
+    let lines = seen(&mut screen, ClientEvent::Unsent { session, message: 4 });
+    assert_eq!(lines, ["[1] (not sent to anybody)"]);
 }
 
 #[test]
