@@ -1,6 +1,9 @@
 //! The models by name, with their bounds.
 
+use antiphon_spec::error_code::ErrorCode;
+
 use crate::{
+    attacker::{Attack, Start},
     scenario::{Dialling, Scenario},
     world::Budget,
 };
@@ -21,7 +24,73 @@ pub struct Entry {
 const NOTHING: Budget =
     Budget { invitations: 0, leaves: 0, refusals: 0, messages: 0, timers: 0, losses: 0, crashes: 0 };
 
-/// Every model, the smaller ones first.
+/// The codes with which an attacker is refused that is outside.
+const OUTSIDER: &[ErrorCode] = &[
+    ErrorCode::AlreadyMember,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::Malformed,
+    ErrorCode::NoSuchSession,
+    ErrorCode::SessionIdForged,
+    ErrorCode::TicketEpoch,
+    ErrorCode::TicketIssuer,
+    ErrorCode::UnexpectedMessage,
+];
+/// The codes with which an attacker is refused that is a member.
+const MEMBER: &[ErrorCode] = &[
+    ErrorCode::AlreadyMember,
+    ErrorCode::EpochImpossible,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::NoSuchSession,
+    ErrorCode::TicketEpoch,
+    ErrorCode::TicketGrant,
+    ErrorCode::TicketIssuer,
+    ErrorCode::UnexpectedMessage,
+];
+/// The codes with which an attacker is refused that is a member with the token for its accomplice.
+const HOLDER: &[ErrorCode] = &[
+    ErrorCode::AlreadyMember,
+    ErrorCode::EpochImpossible,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::NoSuchSession,
+    ErrorCode::TicketEpoch,
+    ErrorCode::TicketExpired,
+    ErrorCode::TicketGrant,
+    ErrorCode::TicketIssuer,
+    ErrorCode::TicketPeer,
+    ErrorCode::TicketSession,
+    ErrorCode::UnexpectedMessage,
+];
+/// The codes with which an attacker is refused that is a member with the token for somebody honest.
+const INVITER: &[ErrorCode] = &[
+    ErrorCode::EpochImpossible,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::Malformed,
+    ErrorCode::SessionIdForged,
+    ErrorCode::UnexpectedMessage,
+];
+/// The codes with which an attacker is refused that is welcome.
+const NEWCOMER: &[ErrorCode] = &[
+    ErrorCode::Fork,
+    ErrorCode::NoSuchSession,
+    ErrorCode::TicketEpoch,
+    ErrorCode::TicketIssuer,
+    ErrorCode::TicketPeer,
+    ErrorCode::UnexpectedMessage,
+];
+/// The codes with which an attacker is refused that is the coordinator.
+const COORDINATOR: &[ErrorCode] = &[
+    ErrorCode::EpochImpossible,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::GrantRefused,
+    ErrorCode::UnexpectedMessage,
+];
+
+/// Every model, the smaller ones first; those with an attacker at the end.
 pub const ALL: &[Entry] = &[
     Entry {
         name: "session-begin",
@@ -33,6 +102,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 2, leaves: 1, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -46,6 +116,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { leaves: 3, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -59,6 +130,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { leaves: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -72,6 +144,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 2, leaves: 2, refusals: 1, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -85,6 +158,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 3, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,
             returns: true,
+            attack: None,
         },
         quick: false,
     },
@@ -98,6 +172,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, messages: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -111,6 +186,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { leaves: 1, messages: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -124,6 +200,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { leaves: 1, messages: 2, losses: 1, crashes: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -137,6 +214,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -150,6 +228,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, timers: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -163,6 +242,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, losses: 1, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -176,6 +256,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { leaves: 1, losses: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: true,
     },
@@ -189,6 +270,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, crashes: 1, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -202,6 +284,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 1, leaves: 1, timers: 1, losses: 1, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -215,6 +298,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,
             returns: true,
+            attack: None,
         },
         quick: false,
     },
@@ -228,6 +312,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
+            attack: None,
         },
         quick: false,
     },
@@ -241,8 +326,121 @@ pub const ALL: &[Entry] = &[
             budget: Budget { invitations: 2, leaves: 2, ..NOTHING },
             dialling: Dialling::Later,
             returns: false,
+            attack: None,
         },
         quick: false,
+    },
+    Entry {
+        name: "attack-refused",
+        about: "2 members, 1 newcomer; the attacker was invited once and did not come, 3 messages",
+        scenario: Scenario {
+            members: 2,
+            creator: 0,
+            newcomers: 2,
+            budget: Budget { invitations: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Refused, sends: 3, refusals: OUTSIDER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-left",
+        about: "2 members, 1 newcomer, 1 invitation; the attacker has left, 3 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { invitations: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Left, sends: 3, refusals: OUTSIDER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-removed",
+        about: "2 members, 1 newcomer, 1 invitation; the attacker was removed, 3 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { invitations: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Removed, sends: 3, refusals: OUTSIDER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-member",
+        about: "2 members and the attacker, who is one too and has an accomplice outside, 1 message",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Member, sends: 1, refusals: MEMBER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-holder",
+        about: "2 members and the attacker, who holds the token for its accomplice, 1 message",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Holder, sends: 1, refusals: HOLDER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-inviter",
+        about: "2 members, 1 newcomer; the attacker is a member and holds the token for the newcomer, 1 message",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Inviter, sends: 1, refusals: INVITER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-newcomer",
+        about: "2 members; the attacker is welcome, 1 message",
+        scenario: Scenario {
+            members: 2,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Newcomer, sends: 1, refusals: NEWCOMER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-coordinator",
+        about: "2 members; the attacker coordinates, 4 messages; 1 message",
+        scenario: Scenario {
+            members: 3,
+            creator: 2,
+            newcomers: 0,
+            budget: Budget { messages: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Coordinator, sends: 4, refusals: COORDINATOR }),
+        },
+        quick: true,
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use stateright::{
 };
 
 use crate::{
+    attacker::properties::refused_with,
     catalogue::Entry,
     session_model::{SessionModel, Step},
     world::World,
@@ -54,6 +55,8 @@ pub struct Report {
     pub depth: usize,
     /// How long it took.
     pub duration: Duration,
+    /// The most memory that the process had meanwhile, in MiB, where the system tells.
+    pub memory: Option<u64>,
     /// Whether every reachable state was seen.
     pub complete: bool,
     /// The properties, in the model's order.
@@ -92,11 +95,12 @@ impl fmt::Display for Report {
         let speed = self.unique as f64 / seconds.max(0.001);
         writeln!(
             f,
-            "{}: {} states, {} unique, depth {}, {seconds:.1} s, {speed:.0} unique states/s{}",
+            "{}: {} states, {} unique, depth {}, {seconds:.1} s, {} MiB, {speed:.0} unique states/s{}",
             self.model,
             self.states,
             self.unique,
             self.depth,
+            self.memory.map_or_else(|| "?".to_owned(), |memory| memory.to_string()),
             if self.complete { "" } else { ", NOT explored to the end" }
         )?;
         for (name, outcome) in &self.outcomes {
@@ -162,6 +166,7 @@ pub fn check(entry: &Entry, options: Options) -> Report {
 fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Report {
     let model = SessionModel::new(entry.scenario);
     let properties = model.properties();
+    let memory = MemoryPeak::begin();
     let start = Instant::now();
     let mut builder = model.checker().threads(options.threads).finish_when(HasDiscoveries::AnyFailures);
     if let Some(length) = shorter_than {
@@ -178,7 +183,7 @@ fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Repor
     };
     let duration = start.elapsed();
     let mut found = checker.discoveries();
-    let outcomes: Vec<(&'static str, Outcome)> = properties
+    let mut outcomes: Vec<(&'static str, Outcome)> = properties
         .iter()
         .map(|property| {
             let outcome = match (&property.expectation, found.remove(property.name)) {
@@ -192,6 +197,7 @@ fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Repor
             (property.name, outcome)
         })
         .collect();
+    outcomes.extend(refusals(checker.model()));
     let failed = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Fails(_)));
     let cut_short = options.states_max.is_some_and(|states| checker.state_count() >= states);
     Report {
@@ -201,9 +207,37 @@ fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Repor
         // The checker counts the states of the longest path.
         depth: checker.max_depth().saturating_sub(1),
         duration,
+        memory: memory.end(),
         complete: !failed && !cut_short && shorter_than.is_none(),
         outcomes,
     }
+}
+
+/// The most memory that the process has had since it began to count.
+struct MemoryPeak;
+
+impl MemoryPeak {
+    /// Has Linux forget the peak so far; where it does not, the peak is that of the whole process.
+    fn begin() -> Self {
+        let _ = fs::write("/proc/self/clear_refs", "5");
+        Self
+    }
+
+    fn end(self) -> Option<u64> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes / 1024)
+    }
+}
+
+/// Which of the refusals that some attack has to meet were met: a search notes them as it goes, for they tell no states apart.
+fn refusals(model: &SessionModel) -> impl Iterator<Item = (&'static str, Outcome)> {
+    let expected = model.scenario().attack.map_or(&[][..], |attack| attack.refusals);
+    expected.iter().filter_map(|code| {
+        let reached = model.has_refused_with(*code);
+        Some((refused_with(*code)?, if reached { Outcome::Reached } else { Outcome::Unreached }))
+    })
 }
 
 fn tell(model: &SessionModel, path: Path<World, Step>) -> Vec<Vec<String>> {
@@ -255,7 +289,7 @@ mod tests {
     /// A change of the machine that changes what can happen changes these counts: look at what it is, and pin anew.
     #[test]
     fn the_small_models_hold_and_have_as_many_states_as_ever() {
-        for (name, unique) in COUNTS {
+        for &(name, unique) in COUNTS {
             let entry = catalogue::find(name).expect("a model of this name");
             let report = check(entry, Options { threads: 2, states_max: None, progress: None });
             assert!(report.is_good(), "{report}");
@@ -263,7 +297,7 @@ mod tests {
         }
     }
 
-    const COUNTS: [(&str, usize); 8] = [
+    const COUNTS: &[(&str, usize)] = &[
         ("session-begin", 1771),
         ("session-leaves", 1596),
         ("session-hand-overs", 6895),
@@ -272,6 +306,13 @@ mod tests {
         ("session-messages-leave", 18158),
         ("session-timers", 3771),
         ("session-losses-two", 7218),
+        ("attack-refused", 2724),
+        ("attack-left", 2724),
+        ("attack-removed", 2724),
+        ("attack-member", 37),
+        ("attack-holder", 125),
+        ("attack-inviter", 404),
+        ("attack-newcomer", 55),
     ];
 
     #[test]

@@ -41,7 +41,8 @@ impl Hand {
     }
 }
 
-fn open<T: Claims>(signed: &Signed<T>) -> Result<(KeyHash, T), SignatureRejected> {
+/// Reads who signed, and what.
+pub(crate) fn open<T: Claims>(signed: &Signed<T>) -> Result<(KeyHash, T), SignatureRejected> {
     let (context, key, claims): (String, KeyHash, T) =
         ciborium::from_reader(signed.as_bytes()).map_err(|_| SignatureRejected)?;
     if context == T::CONTEXT { Ok((key, claims)) } else { Err(SignatureRejected) }
@@ -81,8 +82,13 @@ impl Verify for Hand {
     }
 
     fn derive_session_id(&self, origin: &Origin) -> SessionId {
-        SessionId(digest_bytes("antiphon-session/1", origin))
+        session_id(origin)
     }
+}
+
+/// The session ID that stands for this origin in the models.
+pub(crate) fn session_id(origin: &Origin) -> SessionId {
+    SessionId(digest_bytes("antiphon-session/1", origin))
 }
 
 /// The hash that stands for the epoch in the models.

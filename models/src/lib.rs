@@ -6,6 +6,7 @@
 //!
 //! Nothing here is a simulation with probabilities: what the checker reports as holding, holds in every reachable state.
 
+mod attacker;
 mod cast;
 pub mod catalogue;
 pub mod check;
@@ -22,6 +23,7 @@ mod turn;
 mod words;
 mod world;
 
+pub use attacker::{Attack, Start, Way};
 pub use cast::Who;
 pub use scenario::{Dialling, Scenario};
 pub use session_model::{SessionModel, Step};

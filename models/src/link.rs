@@ -46,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) acceptor: Who,
     dialler_end: End,
     acceptor_end: End,
+    /// The dialler has proved another key than the one that the others know it by.
+    pub(crate) has_other_key: bool,
     /// The network has broken the link.
     is_cut: bool,
     to_dialler: VecDeque<Arc<PeerMessage>>,
@@ -59,6 +61,7 @@ impl Link {
             acceptor,
             dialler_end: End::Attached,
             acceptor_end: End::Unheard,
+            has_other_key: false,
             is_cut: false,
             to_dialler: VecDeque::new(),
             to_acceptor: VecDeque::new(),

@@ -38,6 +38,9 @@ enum Command {
         /// Instead of the machines as they are, every wrong variant that a model must catch.
         #[arg(long)]
         mutants: bool,
+        /// Instead of the machines as they are, this wrong variant, whoever must catch it.
+        #[arg(long, conflicts_with_all = ["bounded", "mutants"])]
+        mutant: Option<String>,
         /// How many threads search.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
@@ -57,7 +60,12 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
-        Command::Check { mutants: true, threads, .. } => check_mutants(usize::from(threads), &mut out),
+        Command::Check { mutants: true, threads, .. } => {
+            check_mutants(usize::from(threads), None, None, &mut out)
+        }
+        Command::Check { mutant: Some(name), model, threads, .. } => {
+            check_mutants(usize::from(threads), Some(&name), model.as_ref(), &mut out)
+        }
         Command::Check { model: None, bounded, threads, .. } => {
             check_all(|entry| entry.quick || !bounded, usize::from(threads), &mut out)
         }
@@ -111,7 +119,12 @@ fn check_all(chosen: impl Fn(&Entry) -> bool, threads: usize, out: &mut impl Wri
 }
 
 #[cfg(feature = "mutants")]
-fn check_mutants(threads: usize, out: &mut impl Write) -> io::Result<bool> {
+fn check_mutants(
+    threads: usize,
+    name: Option<&str>,
+    model: Option<&Entry>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     use antiphon_models::mutants::{Fate, caught_by, check_mutants};
 
     let mut written = Ok(());
@@ -131,18 +144,23 @@ fn check_mutants(threads: usize, out: &mut impl Write) -> io::Result<bool> {
         writeln!(out)?;
         out.flush()
     };
-    let (caught, all) = check_mutants(threads, |fate| {
+    let (caught, all) = check_mutants(threads, name, model, |fate| {
         if written.is_ok() {
             written = tell(fate);
         }
     });
     written?;
     writeln!(out, "{caught} of {all} mutants caught")?;
-    Ok(caught == all)
+    Ok(caught == all && all > 0)
 }
 
 #[cfg(not(feature = "mutants"))]
-fn check_mutants(_threads: usize, _out: &mut impl Write) -> io::Result<bool> {
+fn check_mutants(
+    _threads: usize,
+    _name: Option<&str>,
+    _model: Option<&Entry>,
+    _out: &mut impl Write,
+) -> io::Result<bool> {
     writeln!(
         io::stderr(),
         "antiphon-models: this build has no mutants; run `cargo models check --mutants`, which builds them in"

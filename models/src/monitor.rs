@@ -35,6 +35,26 @@ pub(crate) enum Violation {
     WrongOutcome,
     /// A session ended for a user who was not told what became of a message.
     NoOutcome,
+    /// Somebody was admitted with a ticket that no member had signed.
+    TicketUnsigned,
+    /// Somebody was admitted with a ticket for another session or epoch.
+    TicketElsewhere,
+    /// Somebody was admitted with a ticket for somebody else, or for another key.
+    TicketStolen,
+    /// Somebody was admitted without the coordinator's grant to the ticket's issuer.
+    TicketUngranted,
+    /// Somebody was admitted with a ticket that was over.
+    TicketExpired,
+    /// An inviter passed on a grant that was not for it.
+    GrantUnchecked,
+    /// A member closed an epoch without its coordinator's grant for the change.
+    CloseUngranted,
+    /// A member took a commit that did not count its own words.
+    Miscounted,
+    /// An invitee was asked into a session under somebody else's name for it.
+    SessionForged,
+    /// A newcomer followed a welcome that could not be one.
+    WelcomeUnsound,
 }
 
 /// What happened in one epoch.
@@ -50,6 +70,8 @@ struct Said {
     epoch: EpochNumber,
     sender: Who,
     count: u64,
+    /// An attacker says it: nobody has to have it.
+    is_free: bool,
     /// Who has heard how many of them, ascending.
     heard: Vec<(Who, u64)>,
 }
@@ -72,7 +94,7 @@ pub(crate) struct Monitor {
     said: Vec<Said>,
     /// What users said, in that order, until they know what became of it.
     open: Vec<Open>,
-    violations: u16,
+    violations: u32,
 }
 
 impl Monitor {
@@ -86,6 +108,12 @@ impl Monitor {
 
     pub(crate) fn blame(&mut self, violation: Violation) {
         self.violations |= 1 << violation as u8;
+    }
+
+    pub(crate) fn blame_unless(&mut self, is_so: bool, violation: Violation) {
+        if !is_so {
+            self.blame(violation);
+        }
     }
 
     fn record(&mut self, number: EpochNumber) -> &mut Record {
@@ -152,7 +180,8 @@ impl Monitor {
         let missing = self
             .said
             .iter()
-            .any(|said| said.epoch == epoch.number && said.sender != who && said.heard_by(who) < said.count);
+            .filter(|said| said.epoch == epoch.number && said.sender != who && !said.is_free)
+            .any(|said| said.heard_by(who) < said.count);
         if missing {
             self.blame(Violation::MessageMissing);
         }
@@ -220,7 +249,25 @@ impl Monitor {
         match self.said(epoch, who) {
             Some(said) => said.count = number,
             None => {
-                self.said.push(Said { epoch, sender: who, count: number, heard: Vec::new() });
+                self.said.push(Said { epoch, sender: who, count: number, is_free: false, heard: Vec::new() });
+                self.said.sort();
+            }
+        }
+    }
+
+    /// How many messages a client has said in an epoch.
+    pub(crate) fn count(&self, epoch: EpochNumber, sender: Who) -> u64 {
+        let said = self.said.iter().find(|said| said.epoch == epoch && said.sender == sender);
+        said.map_or(0, |said| said.count)
+    }
+
+    /// Somebody may say what it likes: the message that comes next is taken for said.
+    pub(crate) fn may_say(&mut self, who: Who, epoch: EpochNumber, number: u64) {
+        match self.said(epoch, who) {
+            Some(said) => said.count = number.max(said.count),
+            None => {
+                let is_free = true;
+                self.said.push(Said { epoch, sender: who, count: number, is_free, heard: Vec::new() });
                 self.said.sort();
             }
         }

@@ -24,9 +24,12 @@ pub struct Fate {
 /// Looks for the shortest failure in the small models, and goes on to the larger ones, one by one, only where those
 /// find none.
 #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only mutants are searched like this"))]
-fn hunt(threads: usize) -> Option<Report> {
+fn hunt(threads: usize, model: Option<&Entry>) -> Option<Report> {
     let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
     let run = |entry: &Entry| Some(check(entry, options)).filter(|report| caught_by(report).is_some());
+    if let Some(model) = model {
+        return run(model);
+    }
     // A failure before the first step is one of the set-up: the shortest, and the one that tells least.
     let length = |report: &Report| match report.failure() {
         Some((_, steps)) if !steps.is_empty() => steps.len(),
@@ -43,21 +46,27 @@ pub fn caught_by(report: &Report) -> Option<&'static str> {
 }
 
 /// Runs the models against every mutant that a model must catch, and hands each fate to `tell` as soon as it is known.
+/// With a name, only against this mutant; with a model, only this model.
 ///
 /// Says how many were caught, and out of how many.
 #[cfg(feature = "mutants")]
-pub fn check_mutants(threads: usize, mut tell: impl FnMut(&Fate)) -> (usize, usize) {
+pub fn check_mutants(
+    threads: usize,
+    name: Option<&str>,
+    model: Option<&Entry>,
+    mut tell: impl FnMut(&Fate),
+) -> (usize, usize) {
     use antiphon_spec::mutant::{Catcher, Mutant, select};
 
     let mut caught = 0;
     let mut all = 0;
     for mutant in Mutant::ALL {
-        match mutant.caught_by() {
-            Catcher::Suite => continue,
-            Catcher::Model | Catcher::Both => {}
+        let is_the_models = matches!(mutant.caught_by(), Catcher::Model | Catcher::Both);
+        if !name.map_or(is_the_models, |name| name == mutant.name()) {
+            continue;
         }
         select(Some(*mutant));
-        let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: hunt(threads) };
+        let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: hunt(threads, model) };
         select(None);
         all += 1;
         caught += usize::from(fate.caught.is_some());

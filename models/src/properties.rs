@@ -13,6 +13,7 @@ use antiphon_spec::{
 use stateright::Property;
 
 use crate::{
+    attacker,
     cast::Who,
     link::Side,
     monitor::Violation,
@@ -21,7 +22,7 @@ use crate::{
     world::{World, names},
 };
 
-type Named = (&'static str, fn(&SessionModel, &World) -> bool);
+pub(crate) type Named = (&'static str, fn(&SessionModel, &World) -> bool);
 
 /// The properties that hold, and the places that are reached, within these bounds.
 pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
@@ -33,6 +34,9 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
 
 /// What holds in every state.
 fn always(scenario: &Scenario) -> Vec<Named> {
+    if let Some(attack) = &scenario.attack {
+        return attacker::properties::always(attack);
+    }
     let mut always: Vec<Named> = vec![
         ("SESS-051: one grant an epoch", |_, world| keeps(world, Violation::SecondGrant)),
         ("SESS-013: an epoch is the same to all who begin it", |_, world| keeps(world, Violation::TwoEpochs)),
@@ -85,6 +89,9 @@ fn always(scenario: &Scenario) -> Vec<Named> {
 
 /// Where some path leads.
 fn sometimes(scenario: &Scenario) -> Vec<Named> {
+    if let Some(attack) = &scenario.attack {
+        return attacker::properties::sometimes(scenario, attack);
+    }
     let budget = &scenario.budget;
     let mut sometimes: Vec<Named> = Vec::new();
     if budget.messages > 0 {
@@ -134,7 +141,7 @@ fn successor(model: &SessionModel, place: usize) -> Who {
     others.nth(place).unwrap_or(Who(scenario.creator))
 }
 
-fn keeps(world: &World, violation: Violation) -> bool {
+pub(crate) fn keeps(world: &World, violation: Violation) -> bool {
     !world.monitor.has(violation)
 }
 

@@ -1,6 +1,6 @@
 //! What plays in a model: how many clients, and how much may happen that nobody has to do.
 
-use crate::{cast::Who, world::Budget};
+use crate::{attacker::Attack, cast::Who, world::Budget};
 
 /// When a dial succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,8 @@ pub struct Scenario {
     pub dialling: Dialling,
     /// Whether those who left may be invited again.
     pub returns: bool,
+    /// Who attacks the session, if anybody does.
+    pub attack: Option<Attack>,
 }
 
 impl Scenario {
@@ -38,7 +40,14 @@ impl Scenario {
     /// Whom users may invite.
     pub(crate) fn invitees(&self) -> impl Iterator<Item = Who> + use<> {
         let first = if self.returns { 0 } else { self.members };
-        Who::first(self.clients()).skip(usize::from(first))
+        let attack = self.attack;
+        let honest = move |who: &Who| !attack.is_some_and(|attack| attack.owns(*who));
+        Who::first(self.clients()).skip(usize::from(first)).filter(honest)
+    }
+
+    /// Whether timers run: where nobody fails to answer, none of them matters.
+    pub(crate) fn has_timers(&self) -> bool {
+        self.has_faults() || self.attack.is_some()
     }
 
     /// Whether anything may go wrong without anybody's will.

@@ -3,14 +3,25 @@
 //! The state space is everything that the users' choices and the order of deliveries can lead to. A model begins with
 //! a session whose members joined through the machines themselves.
 
-use antiphon_spec::session::{Event, LocalNumber, Session, Timer};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use antiphon_spec::{
+    error_code::ErrorCode,
+    message::client_client::PeerMessage,
+    session::{Event, LocalNumber, Session, Timer},
+};
 use stateright::{Model, Property};
 
 use crate::{
+    attacker::{Attacker, Way, messages::Forge, script},
     cast::{Cast, Who},
     link::{End, Side},
     properties,
     scenario::Scenario,
+    shared::Shared,
     turn::Turn,
     words,
     world::{Budget, World, names},
@@ -77,6 +88,24 @@ pub enum Step {
     Leave(Who),
     /// A user says something.
     Say(Who),
+    /// An attacker says something.
+    Attack {
+        /// As which of its users.
+        by: Who,
+        /// To whom.
+        to: Who,
+        /// By which link.
+        way: Way,
+        /// What.
+        message: Arc<PeerMessage>,
+    },
+    /// An attacker closes a link.
+    HangUp {
+        /// As which of its users.
+        by: Who,
+        /// To whom.
+        to: Who,
+    },
     /// A timer fires.
     Timer {
         /// Whose.
@@ -92,6 +121,8 @@ pub struct SessionModel {
     scenario: Scenario,
     cast: Cast,
     start: World,
+    /// The codes with which attacks have been refused so far, by their places in the registry: what a search has reached.
+    refusals: Arc<AtomicU64>,
 }
 
 impl SessionModel {
@@ -100,7 +131,7 @@ impl SessionModel {
     pub fn new(scenario: Scenario) -> Self {
         let cast = Cast::new(scenario.clients());
         let start = World::new(scenario.clients(), Budget::default());
-        let mut model = Self { scenario, cast, start };
+        let mut model = Self { scenario, cast, start, refusals: Arc::default() };
         let creator = Who(scenario.creator);
         let mut turn = Turn::new(&model.scenario, &model.cast, model.start.clone());
         turn.create(creator);
@@ -109,6 +140,17 @@ impl SessionModel {
             world.budget.invitations = 1;
             world = model.after(&world, &Step::Invite { who: creator, whom });
             world = model.run_to_rest(world);
+        }
+        if let Some(attack) = &scenario.attack {
+            world.budget = Budget::default();
+            world = script::play(&model, attack, world);
+            let attacker = Attacker {
+                sends: attack.sends,
+                coordinates: attack.coordinates(),
+                ..Attacker::clone(&world.attacker)
+            };
+            world.attacker = Shared::new(attacker);
+            model.refusals.store(0, Ordering::Relaxed);
         }
         world.budget = scenario.budget;
         model.start = world;
@@ -121,8 +163,24 @@ impl SessionModel {
         &self.scenario
     }
 
+    pub(crate) fn cast(&self) -> &Cast {
+        &self.cast
+    }
+
+    /// Whether a search has come upon an attack that was refused with this code.
+    pub(crate) fn has_refused_with(&self, code: ErrorCode) -> bool {
+        self.refusals.load(Ordering::Relaxed) & refusal_bit(code) != 0
+    }
+
+    /// A client falls into the attacker's hands.
+    pub(crate) fn corrupt(&self, world: &World, who: Who) -> World {
+        let mut turn = self.turn(world);
+        turn.corrupt(who);
+        turn.finish().0
+    }
+
     /// Lets happen what has to happen, in one order out of many, until nothing is under way.
-    fn run_to_rest(&self, mut world: World) -> World {
+    pub(crate) fn run_to_rest(&self, mut world: World) -> World {
         // A set-up takes some dozens of steps; a mutant that never comes to rest must not hold up the check.
         for _ in 0..1000 {
             let mut steps = Vec::new();
@@ -138,8 +196,12 @@ impl SessionModel {
         Turn::new(&self.scenario, &self.cast, world.clone())
     }
 
-    fn after(&self, world: &World, step: &Step) -> World {
-        perform(self.turn(world), step).finish().0
+    pub(crate) fn after(&self, world: &World, step: &Step) -> World {
+        let turn = perform(self.turn(world), step);
+        if turn.refusals() != 0 {
+            self.refusals.fetch_or(turn.refusals(), Ordering::Relaxed);
+        }
+        turn.finish().0
     }
 
     /// What a step does, in words: one line for each thing that happens.
@@ -148,6 +210,31 @@ impl SessionModel {
         let mut lines = vec![words::step(world, step)];
         lines.extend(perform(self.turn(world).with_journal(), step).finish().1);
         lines
+    }
+
+    /// What the attacker may do.
+    fn attacks(&self, world: &World, steps: &mut Vec<Step>) {
+        if world.attacker.sends == 0 {
+            return;
+        }
+        let honest = || world.everyone().map(|(who, _)| who).filter(|who| !world.attacker.has(*who));
+        for by in world.everyone().map(|(who, _)| who).filter(|who| world.attacker.has(*who)) {
+            for to in honest() {
+                let mut shots = Vec::new();
+                if let Some(forge) = Forge::new(&self.cast, world, by, to) {
+                    forge.all(&mut shots);
+                }
+                steps.extend(shots.into_iter().map(|shot| Step::Attack {
+                    by,
+                    to,
+                    way: shot.way,
+                    message: shot.message,
+                }));
+                if world.attached(to, by).is_some() {
+                    steps.push(Step::HangUp { by, to });
+                }
+            }
+        }
     }
 
     fn choices(&self, world: &World, steps: &mut Vec<Step>) {
@@ -250,6 +337,8 @@ fn perform<'m>(mut turn: Turn<'m>, step: &Step) -> Turn<'m> {
             turn.world_mut().budget.invitations -= 1;
             turn.invite(*who, *whom);
         }
+        Step::Attack { by, to, way, message } => turn.attack(*by, *to, *way, message),
+        Step::HangUp { by, to } => turn.hang_up(*by, *to),
         Step::Accept(who) => turn.event(*who, Event::Accept),
         Step::Refuse(who) => {
             turn.world_mut().budget.refusals -= 1;
@@ -274,6 +363,19 @@ fn perform<'m>(mut turn: Turn<'m>, step: &Step) -> Turn<'m> {
     turn
 }
 
+/// Whether nothing but the attacker's budget has changed.
+fn is_in_vain(world: &World, next: &World) -> bool {
+    let sends = world.attacker.sends;
+    let attacker = Attacker { sends, ..Attacker::clone(&next.attacker) };
+    attacker == *world.attacker
+        && World { attacker: Shared::clone(&world.attacker), ..next.clone() } == *world
+}
+
+/// The code's place in a set.
+pub(crate) fn refusal_bit(code: ErrorCode) -> u64 {
+    1 << (code as u64)
+}
+
 impl Model for SessionModel {
     type State = World;
     type Action = Step;
@@ -287,11 +389,15 @@ impl Model for SessionModel {
         if world.monitor.is_clean() {
             obligations(world, steps);
             self.choices(world, steps);
+            self.attacks(world, steps);
         }
     }
 
     fn next_state(&self, world: &World, step: Step) -> Option<World> {
-        Some(self.after(world, &step))
+        let next = self.after(world, &step);
+        let is_attack = matches!(step, Step::Attack { .. } | Step::HangUp { .. });
+        // What an attacker says in vain leaves it with one message less, and shows nothing.
+        (!is_attack || !is_in_vain(world, &next)).then_some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -8,27 +8,31 @@ use std::{collections::VecDeque, sync::Arc};
 
 use antiphon_spec::{
     error_code::ErrorCode,
-    identity::UserHandle,
+    identity::{KeyHash, Peer, UserHandle},
     machine::{Context, Machine as _},
-    message::client_client::{Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody},
+    message::client_client::{
+        Content, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody, SessionMessage,
+    },
     policy::Verdict,
     session::{Action, Change, EndReason, Epoch, Event, LocalNumber, Member, Nonce, Notice, Session, Timer},
     time::Timestamp,
 };
 
 use crate::{
+    attacker::{Attacker, Way, oracle::Witness},
     cast::{Cast, Who},
-    crypto::Hand,
+    crypto::{self, Hand},
     link::{End, Link, Side},
     monitor::{Monitor, Outcome, Violation},
     scenario::{Dialling, Scenario},
+    session_model::refusal_bit,
     shared::Shared,
     words,
-    world::{Client, World},
+    world::{Client, World, names},
 };
 
 /// The one instant at which everything in a model happens.
-const NOW: Timestamp = Timestamp(1_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_000_000);
 
 /// A step in the making.
 pub(crate) struct Turn<'m> {
@@ -39,12 +43,14 @@ pub(crate) struct Turn<'m> {
     todo: VecDeque<(Who, Event)>,
     /// What happened, in words; only where somebody wants to read it.
     journal: Option<Vec<String>>,
+    /// The codes with which the attacker was refused, by their bits.
+    refusals: u64,
 }
 
 impl<'m> Turn<'m> {
     pub(crate) fn new(scenario: &'m Scenario, cast: &'m Cast, world: World) -> Self {
         let monitor = Monitor::clone(&world.monitor);
-        Self { scenario, cast, world, monitor, todo: VecDeque::new(), journal: None }
+        Self { scenario, cast, world, monitor, todo: VecDeque::new(), journal: None, refusals: 0 }
     }
 
     pub(crate) fn with_journal(mut self) -> Self {
@@ -54,12 +60,18 @@ impl<'m> Turn<'m> {
 
     /// The state after the step, and the journal.
     pub(crate) fn finish(mut self) -> (World, Vec<String>) {
+        self.close_ends_of_attacker();
         if self.monitor != *self.world.monitor {
             self.world.monitor = Shared::new(self.monitor);
         }
         self.world.links.retain(|link| !link.is_gone());
         self.world.settle();
         (self.world, self.journal.unwrap_or_default())
+    }
+
+    /// The codes with which the attacker was refused in this step, by their bits.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals
     }
 
     pub(crate) fn world_mut(&mut self) -> &mut World {
@@ -127,6 +139,78 @@ impl<'m> Turn<'m> {
         self.event(who, Event::TimerFired(timer.clone()));
     }
 
+    /// An attacker says something; it arrives at once.
+    pub(crate) fn attack(&mut self, by: Who, to: Who, way: Way, message: &Arc<PeerMessage>) {
+        self.spend_send();
+        self.note(|| words::forged(message));
+        match way {
+            Way::Standing => self.received(to, by, message),
+            Way::Fresh | Way::OtherKey => {
+                let mut link = Link::new(by, to);
+                link.has_other_key = way == Way::OtherKey;
+                let index = self.insert_link(link);
+                self.first_message(index, Side::Acceptor, message);
+            }
+        }
+        self.work_off();
+    }
+
+    /// An attacker closes a link; its peer sees that at once.
+    pub(crate) fn hang_up(&mut self, by: Who, to: Who) {
+        self.spend_send();
+        if let Some((index, side)) = self.world.attached(to, by) {
+            self.change_link(index, |link| link.close(side.other()));
+            self.link_ends(index, side);
+        }
+    }
+
+    fn spend_send(&mut self) {
+        self.change_attacker(|attacker| attacker.sends = attacker.sends.saturating_sub(1));
+    }
+
+    fn change_attacker(&mut self, change: impl FnOnce(&mut Attacker)) {
+        let mut attacker = Attacker::clone(&self.world.attacker);
+        change(&mut attacker);
+        if attacker != *self.world.attacker {
+            self.world.attacker = Shared::new(attacker);
+        }
+    }
+
+    /// A client falls into the attacker's hands: its machine is gone, its links are the attacker's.
+    pub(crate) fn corrupt(&mut self, who: Who) {
+        self.put(who, Client::default());
+        self.world.dials.retain(|(from, _)| *from != who);
+        self.change_attacker(|attacker| attacker.corrupt |= who.bit());
+    }
+
+    fn is_corrupt(&self, who: Who) -> bool {
+        self.world.attacker.has(who)
+    }
+
+    /// The attacker's users remember what they are sent, also before they are its.
+    fn learn(&mut self, who: Who, from: Who, message: &PeerMessage) {
+        if self.scenario.attack.is_some_and(|attack| attack.owns(who)) {
+            self.change_attacker(|attacker| attacker.learn(from, message));
+        }
+    }
+
+    /// The attacker has nothing to read on a link that its peer has closed.
+    fn close_ends_of_attacker(&mut self) {
+        if self.world.attacker.corrupt == 0 {
+            return;
+        }
+        for index in 0..self.world.links.len() {
+            let Some(link) = self.world.links.get(index) else { return };
+            for side in [Side::Dialler, Side::Acceptor] {
+                let closed = self.is_corrupt(link.client(side)) && link.end(side.other()) == End::Closed;
+                if closed && link.end(side) != End::Closed {
+                    self.change_link(index, |link| link.close(side));
+                    break;
+                }
+            }
+        }
+    }
+
     /// The next message on a link arrives.
     pub(crate) fn deliver(&mut self, index: usize, side: Side) {
         let Some(place) = self.world.links.get_mut(index) else { return };
@@ -191,10 +275,20 @@ impl<'m> Turn<'m> {
 
     fn open(&mut self, from: Who, to: Who) {
         let Some(peer) = self.cast.peer(to) else { return };
-        let at = self.world.links.partition_point(|link| (link.dialler, link.acceptor) <= (from, to));
-        self.world.links.insert(at, Shared::new(Link::new(from, to)));
+        let mut link = Link::new(from, to);
+        if self.is_corrupt(to) {
+            link.attach(Side::Acceptor);
+        }
+        self.insert_link(link);
         self.note(|| format!("{from} has a link to {to}"));
         self.todo.push_back((from, Event::LinkUp { peer }));
+    }
+
+    fn insert_link(&mut self, link: Link) -> usize {
+        let place = |other: &Shared<Link>| (other.dialler, other.acceptor) <= (link.dialler, link.acceptor);
+        let at = self.world.links.partition_point(place);
+        self.world.links.insert(at, Shared::new(link));
+        at
     }
 
     fn fail_dial(&mut self, from: Who, to: Who) {
@@ -276,9 +370,23 @@ impl<'m> Turn<'m> {
         let heard = self.world.client(peer).is_some_and(|client| client.session.is_some())
             && link.end(side.other()) == End::Attached;
         self.note(|| format!("{who} closes the link to {peer} with the error {code}"));
-        if heard {
+        if self.is_corrupt(peer) {
+            self.refusals |= refusal_bit(code);
+        }
+        if heard && self.is_blamed(who, peer) {
             self.monitor.blame(Violation::HonestFault);
         }
+    }
+
+    /// Whether a fault between these two shows that a machine is wrong. An attacker that coordinates sets honest members
+    /// against each other, and one that invites sends an honest newcomer to members that have never heard of it.
+    fn is_blamed(&self, who: Who, peer: Who) -> bool {
+        let knows = |who: Who, peer: Who| {
+            let epoch = self.world.client(who).and_then(Client::epoch);
+            epoch.is_some_and(|epoch| names(epoch, peer))
+        };
+        self.world.attacker.corrupt == 0
+            || (!self.world.attacker.coordinates && knows(who, peer) && knows(peer, who))
     }
 
     fn invited(&mut self, index: usize, side: Side, invitation: &InvitationMessage) {
@@ -291,6 +399,10 @@ impl<'m> Turn<'m> {
             Session::invited(me.clone(), inviter, invitation, Verdict::Allow, &context(who, &hand), &mut out);
         match began {
             Ok(session) => {
+                if let InvitationBody::Invite(invite) = &invitation.body {
+                    let is_derived = crypto::session_id(&invite.origin) == session.id();
+                    self.monitor.blame_unless(is_derived, Violation::SessionForged);
+                }
                 self.change_link(index, |link| link.attach(side));
                 let client = Client { session: Some(session), ..Client::default() };
                 self.carry_out(who, client, None, out);
@@ -300,7 +412,15 @@ impl<'m> Turn<'m> {
     }
 
     fn received(&mut self, who: Who, from: Who, message: &Arc<PeerMessage>) {
-        if let Some(from) = self.cast.peer(from) {
+        self.learn(who, from, message);
+        let other_key = self
+            .world
+            .attached(who, from)
+            .is_some_and(|(index, _)| self.world.links.get(index).is_some_and(|link| link.has_other_key));
+        if let Some(mut from) = self.cast.peer(from) {
+            if other_key {
+                from.key = OTHER_KEY;
+            }
             let message = PeerMessage::clone(message);
             self.todo.push_back((who, Event::Received { from, message }));
         }
@@ -325,6 +445,11 @@ impl<'m> Turn<'m> {
         let mut client = client.clone();
         let Some(session) = client.session.as_mut() else { return };
         let before = session.epoch().cloned();
+        let attacked = self.scenario.attack.is_some();
+        if attacked {
+            keep_early(&mut client.early, before.as_deref(), &event);
+        }
+        let trigger = attacked.then(|| event.clone());
         let hand = Hand::new(me.key);
         let mut out = Vec::new();
         session.handle(event, &context(who, &hand), &mut out);
@@ -336,7 +461,17 @@ impl<'m> Turn<'m> {
                     words::change(&grant.change)
                 )
             });
-            self.monitor.granted(grant);
+            if !self.world.attacker.coordinates {
+                self.monitor.granted(grant);
+            }
+        }
+        if attacked && self.world.attacker.corrupt != 0 {
+            let now = trigger.as_ref().and_then(received);
+            let witness = Witness { me, before: before.as_deref(), early: &client.early, now };
+            witness.judge(&out, &mut self.monitor);
+        }
+        if let Some(epoch) = client.epoch().map(|epoch| epoch.number) {
+            client.early.retain(|(_, message)| message.epoch > epoch);
         }
         self.carry_out(who, client, before.as_deref(), out);
     }
@@ -351,7 +486,7 @@ impl<'m> Turn<'m> {
                 Action::Send { to, message } => self.send(who, &to, Arc::new(message)),
                 Action::Disconnect { peer, fault } => self.disconnect(who, Who::of(&peer), fault),
                 Action::Arm { timer, after: _ } => {
-                    if self.scenario.has_faults()
+                    if self.scenario.has_timers()
                         && let Err(at) = client.armed.binary_search(&timer)
                     {
                         client.armed.insert(at, timer);
@@ -402,6 +537,7 @@ impl<'m> Turn<'m> {
             let peer = Who::of(peer);
             self.note(|| format!("{who} -> {peer}: {}", words::message(&message)));
             match self.world.attached(who, peer) {
+                Some(_) if self.is_corrupt(peer) => self.learn(peer, who, &message),
                 Some((index, side)) => self.change_link(index, |link| link.send(side, Arc::clone(&message))),
                 None => self.monitor.blame(Violation::NoSuchLink),
             }
@@ -426,13 +562,22 @@ impl<'m> Turn<'m> {
                 client.inviting &= !Who::of(&invitee).bit();
             }
             Notice::EpochBegan(epoch) => {
-                self.monitor.began(who, view.as_ref(), &epoch);
+                let coordinator = view.as_ref().map_or(&epoch.coordinator, |view| &view.coordinator);
+                if self.is_corrupt(Who::of(coordinator)) {
+                    self.change_attacker(|attacker| attacker.coordinates = true);
+                }
+                if !self.world.attacker.coordinates {
+                    self.monitor.began(who, view.as_ref(), &epoch);
+                }
                 if let Change::Join(Member { handle, .. }) = &epoch.change {
                     client.inviting &= !Who::of(handle).bit();
                 }
                 *view = Some(Epoch::clone(&epoch));
             }
             Notice::MessageReceived { from, epoch, number, .. } => {
+                if self.is_corrupt(Who::of(&from)) {
+                    self.monitor.may_say(Who::of(&from), epoch, number);
+                }
                 self.monitor.delivered(who, view.as_ref(), Who::of(&from), epoch, number);
             }
             Notice::MessageSent { local, epoch, number, to } => {
@@ -441,14 +586,16 @@ impl<'m> Turn<'m> {
                 self.monitor.outcome(who, local, &Outcome::Sent(to));
             }
             Notice::MessageDelivered { local, to, epoch, number } => {
-                self.monitor.receipt(who, Who::of(&to), epoch, number);
+                if !self.is_corrupt(Who::of(&to)) {
+                    self.monitor.receipt(who, Who::of(&to), epoch, number);
+                }
                 self.monitor.outcome(who, local, &Outcome::Settled(Who::of(&to)));
             }
             Notice::MessageFailed { local, to } => {
                 self.monitor.outcome(who, local, &Outcome::Settled(Who::of(&to)));
             }
             Notice::MessageUnsent { local } => self.monitor.outcome(who, local, &Outcome::Unsent),
-            Notice::MemberLost(_) => self.given_up(),
+            Notice::MemberLost(peer) => self.gives_up(who, Who::of(&peer)),
             Notice::Ended(reason) => {
                 self.monitor.ended(who);
                 client.over = true;
@@ -461,6 +608,12 @@ impl<'m> Turn<'m> {
                         }
                     }
                     EndReason::InvitationOver | EndReason::JoinFailed => {}
+                    EndReason::MemberLost if self.has_lost_attacker(view.as_ref()) => {}
+                    EndReason::CoordinatorLost if self.scenario.attack.is_some() => {
+                        if let Some(view) = view.as_ref() {
+                            self.gives_up(who, Who::of(&view.coordinator));
+                        }
+                    }
                     EndReason::Removed
                     | EndReason::CoordinatorLost
                     | EndReason::MemberLost
@@ -470,11 +623,46 @@ impl<'m> Turn<'m> {
         }
     }
 
-    /// A member was given up; only a lost link or a timer excuses that.
+    /// Somebody loses a member. That somebody honest is lost is excused where it has ended its session itself.
+    fn gives_up(&mut self, who: Who, peer: Who) {
+        let is_gone = |client: &Client| client.epoch().is_none();
+        let excused = self.scenario.attack.is_some()
+            && (self.is_corrupt(peer) || self.world.client(peer).is_none_or(is_gone));
+        if !excused {
+            self.note(|| format!("{who} has lost {peer}, who is there"));
+            self.given_up();
+        }
+    }
+
+    /// The stated limit of SESS-120: a member that hangs up on one member alone makes that one end the session.
+    fn has_lost_attacker(&self, view: Option<&Epoch>) -> bool {
+        view.is_some_and(|view| view.handles().any(|handle| self.is_corrupt(Who::of(handle))))
+    }
+
+    /// A member was given up; only a lost link or a timer excuses that, or a coordinator that attacks.
     fn given_up(&mut self) {
-        if !self.scenario.has_faults() {
+        if !self.scenario.has_faults() && !self.world.attacker.coordinates {
             self.monitor.blame(Violation::MemberGivenUp);
         }
+    }
+}
+
+/// The key that an attacker's user has beside the one that the others know it by.
+const OTHER_KEY: KeyHash = KeyHash([0xAA; 32]);
+
+/// What came, if the event is that something came.
+fn received(event: &Event) -> Option<(&Peer, &PeerMessage)> {
+    let Event::Received { from, message } = event else { return None };
+    Some((from, message))
+}
+
+/// Keeps what comes for an epoch that has not begun here, of the kinds that the oracle asks for.
+fn keep_early(early: &mut Vec<(Peer, SessionMessage)>, before: Option<&Epoch>, event: &Event) {
+    let Event::Received { from, message: PeerMessage::Session(message) } = event else { return };
+    let kept =
+        matches!(message.body, SessionBody::Admit(_) | SessionBody::Close(_) | SessionBody::Message(_));
+    if kept && before.is_none_or(|epoch| message.epoch > epoch.number) {
+        early.push((from.clone(), message.clone()));
     }
 }
 

@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 
 use antiphon_spec::{
+    identity::KeyHash,
     message::client_client::{InvitationBody, PeerMessage, SessionBody},
-    session::{Change, Epoch, Notice, Timer},
+    session::{Change, Epoch, Grant, Notice, Ticket, Timer},
+    signed::Signed,
 };
 
 use crate::{
+    attacker::Way,
     cast::Who,
+    crypto,
     link::{End, Side},
     session_model::Step,
     world::World,
@@ -28,12 +32,80 @@ pub(crate) fn step(world: &World, step: &Step) -> String {
         Step::Cut { between, and, .. } => format!("the link between {between} and {and} is cut"),
         Step::Crash(who) => format!("{who} dies"),
         Step::Invite { who, whom } => format!("{who} invites {whom}"),
+        Step::Attack { by, to, way, message: said } => {
+            let way = match way {
+                Way::Standing => "",
+                Way::Fresh => " on a new link",
+                Way::OtherKey => " on a new link, with another key",
+            };
+            format!("{by} attacks {to}{way}: {}", message(said))
+        }
+        Step::HangUp { by, to } => format!("{by} hangs up on {to}"),
         Step::Accept(who) => format!("{who} accepts"),
         Step::Refuse(who) => format!("{who} refuses"),
         Step::Leave(who) => format!("{who} leaves"),
         Step::Say(who) => format!("{who} says something"),
         Step::Timer { who, timer: which } => format!("{who}: the timer {} fires", timer(which)),
     }
+}
+
+/// What an attacker's message says in its signed parts.
+pub(crate) fn forged(message: &PeerMessage) -> String {
+    let ticket = |signed: &Signed<Ticket>| match crypto::open(signed) {
+        Ok((signer, ticket)) => format!(
+            "ticket of {} for {}, epoch {}, signed by {}, with a {}",
+            Who::of(&ticket.issuer),
+            Who::of(&ticket.newcomer),
+            ticket.epoch.0,
+            signed_by(signer),
+            granted(&ticket.grant)
+        ),
+        Err(_) => "no ticket".to_owned(),
+    };
+    let signed = match message {
+        PeerMessage::Invitation(message) => match &message.body {
+            InvitationBody::Welcome(welcome) => Some(ticket(&welcome.ticket)),
+            InvitationBody::Invite(_)
+            | InvitationBody::Join(_)
+            | InvitationBody::Reject(_)
+            | InvitationBody::Cancel(_) => None,
+        },
+        PeerMessage::Session(message) => match &message.body {
+            SessionBody::Admit(admit) => Some(ticket(&admit.ticket)),
+            SessionBody::TokenGrant(grant) => Some(granted(&grant.grant)),
+            SessionBody::Close(close) => Some(granted(&close.grant)),
+            SessionBody::TokenRequest(_)
+            | SessionBody::TokenRefused(_)
+            | SessionBody::TokenReturn(_)
+            | SessionBody::Admitted(_)
+            | SessionBody::Complete(_)
+            | SessionBody::HandOver(_)
+            | SessionBody::HandOverAnswer(_)
+            | SessionBody::Closed(_)
+            | SessionBody::Commit(_)
+            | SessionBody::Message(_)
+            | SessionBody::Received(_) => None,
+        },
+    };
+    signed.unwrap_or_else(|| "nothing in it is signed".to_owned())
+}
+
+fn granted(signed: &Signed<Grant>) -> String {
+    match crypto::open(signed) {
+        Ok((signer, grant)) => format!(
+            "grant to {} for {}, epoch {}, signed by {}",
+            Who::of(&grant.holder),
+            change(&grant.change),
+            grant.epoch.0,
+            signed_by(signer)
+        ),
+        Err(_) => "no grant".to_owned(),
+    }
+}
+
+fn signed_by(key: KeyHash) -> Who {
+    let [first, ..] = key.0;
+    Who(first)
 }
 
 /// A message, as far as it matters.

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use antiphon_spec::{
-    identity::UserHandle,
+    identity::{Peer, UserHandle},
+    message::client_client::SessionMessage,
     session::{Epoch, Session, Timer},
 };
 
 use crate::{
+    attacker::Attacker,
     cast::Who,
     link::{End, Link, Side},
     monitor::Monitor,
@@ -28,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) inviting: u8,
     /// Timers that run, ascending; only in models in which they fire.
     pub(crate) armed: Vec<Timer>,
+    /// What came for an epoch that has not begun; only in models with an attacker.
+    pub(crate) early: Vec<(Peer, SessionMessage)>,
 }
 
 impl Client {
@@ -70,6 +74,7 @@ pub struct World {
     pub(crate) dials: Vec<(Who, Who)>,
     pub(crate) budget: Budget,
     pub(crate) monitor: Shared<Monitor>,
+    pub(crate) attacker: Shared<Attacker>,
     /// Whether nothing is under way and no user is asked; worked out once for each state.
     pub(crate) is_quiet: bool,
     /// Whether it is quiet, and no timer runs either.
@@ -90,6 +95,7 @@ impl World {
             dials: Vec::new(),
             budget,
             monitor: Shared::new(Monitor::default()),
+            attacker: Shared::new(Attacker::default()),
             is_quiet: true,
             at_rest: true,
         }

@@ -69,8 +69,8 @@ impl Chat {
         self.received.clear();
     }
 
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.outbox.is_empty() && self.unacknowledged.is_empty()
+    pub(super) fn is_at_rest_without(&self, unreliable: impl Fn(&UserHandle) -> bool) -> bool {
+        self.outbox.is_empty() && self.unacknowledged.iter().all(|said| said.waiting.iter().all(&unreliable))
     }
 }
 

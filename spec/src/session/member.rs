@@ -77,12 +77,18 @@ impl Membership {
     /// no message held, and, at a coordinator, no token out.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
+        self.is_at_rest_without(|_| false)
+    }
+
+    /// As [`Self::is_at_rest`], whatever these peers have said too early or have not acknowledged: they may never mend it.
+    #[must_use]
+    pub fn is_at_rest_without(&self, unreliable: impl Fn(&UserHandle) -> bool) -> bool {
         self.invitations.is_empty()
             && self.requests.is_empty()
             && self.admission.is_none()
             && self.closing.is_none()
-            && self.held.is_empty()
-            && self.chat.is_at_rest()
+            && self.held.iter().all(|(from, _)| unreliable(&from.handle))
+            && self.chat.is_at_rest_without(unreliable)
             && self.coordinator.as_ref().is_none_or(Coordinator::is_at_rest)
     }
 
