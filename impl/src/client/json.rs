@@ -64,7 +64,7 @@
 //! | `message` | `session`, `from`, `epoch`, `number`, `media-type`, and `text` for plain text or else `content` in hexadecimal digits | a member said something |
 //! | `pending` | `session`, `message` | what the user said waits, because the membership changes or much is under way |
 //! | `sent` | `session`, `message`, `epoch`, `number`, `to`: handles | it went out; for each of `to` one of the next two follows |
-//! | `delivered` | `session`, `message`, `to`, `epoch`, `number` | a member has it |
+//! | `delivered` | `session`, `message`, `to`, `epoch`, `number` | a member has it: its client has shown it, as a `message` here is shown once its line is written |
 //! | `failed` | `session`, `message`, `to` | a member was gone before it said so; it may have it all the same |
 //! | `unsent` | `session`, `message` | the session ended before it went out |
 //! | `member-lost` | `session`, `handle` | the link to a member is lost |

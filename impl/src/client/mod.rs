@@ -9,6 +9,7 @@ pub mod cli;
 mod command;
 mod engine;
 mod event;
+mod events;
 pub mod identity;
 pub mod input;
 pub mod json;
@@ -32,10 +33,12 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 pub use command::{Command, InvalidSessionName, Request, SessionName};
 pub use event::{ChangeView, ClientEvent, EpochView, INTERFACE, Output, Refusal, verdict_name};
+pub use events::Events;
 pub use safe_text::SafeText;
 pub use settings::{InvalidServerAddress, ServerAddress, Settings};
 
 use engine::{Engine, Parts};
+use events::Shown;
 use identity::{IdentityError, IdentityFolder};
 use settings::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX};
 
@@ -64,6 +67,8 @@ pub enum StartError {
 pub struct Client {
     commands: mpsc::Sender<Request>,
     events: mpsc::Receiver<Output>,
+    taken: u64,
+    shown: Arc<Shown>,
     engine: Running,
 }
 
@@ -116,6 +121,7 @@ impl Client {
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
         let (events_in, events) = mpsc::channel(EVENTS_MAX);
         let (inputs, inputs_out) = mpsc::channel(INPUTS_MAX);
+        let shown = Shown::unsaid();
         let engine = Engine::new(Parts {
             folder,
             configuration,
@@ -127,9 +133,10 @@ impl Client {
             account,
             inputs,
             events: events_in,
+            shown: Arc::clone(&shown),
         });
         let engine = Running(tokio::spawn(engine.run(asked, inputs_out)));
-        Ok(Self { commands, events, engine })
+        Ok(Self { commands, events, taken: 0, shown, engine })
     }
 
     /// Where commands go; any number of tasks may hold one.
@@ -140,12 +147,15 @@ impl Client {
 
     /// The next event; none after the client has ended.
     pub async fn next_event(&mut self) -> Option<Output> {
-        self.events.recv().await
+        let output = self.events.recv().await?;
+        self.taken += 1;
+        Some(output)
     }
 
-    /// Where commands go, where events come from, and what to wait for at the end, for separate tasks.
+    /// Where commands go, where events come from, and what to wait for at the end, for separate tasks. From now on
+    /// messages are acknowledged to their senders when they were shown; see [`Events::recv`].
     #[must_use]
-    pub fn split(self) -> (mpsc::Sender<Request>, mpsc::Receiver<Output>, Running) {
-        (self.commands, self.events, self.engine)
+    pub fn split(self) -> (mpsc::Sender<Request>, Events, Running) {
+        (self.commands, Events::new(self.events, self.taken, self.shown), self.engine)
     }
 }

@@ -83,6 +83,7 @@ impl Engine {
         }
         let message = if let Event::Say { local, .. } = &event { Some(local.0) } else { None };
         let before = self.outputs.len();
+        self.told += 1;
         self.in_command = true;
         self.step(session.0, event);
         self.in_command = false;

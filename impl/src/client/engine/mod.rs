@@ -5,6 +5,7 @@
 //! the listener are tasks of their own, which bring their news through one bounded queue; dropping the engine ends them.
 
 mod account;
+mod acknowledgements;
 mod commands;
 mod linking;
 mod links;
@@ -39,11 +40,13 @@ use tokio::{
 
 use self::{
     account::{Login, Purpose, RegistrationCause},
+    acknowledgements::Acknowledgements,
     links::{Links, Place},
 };
 use super::{
     command::Request,
     event::{ClientEvent, INTERFACE, Output, Refusal},
+    events::Shown,
     identity::{Account, Configuration, IdentityFolder},
     link::{LinkConnection, LinkId},
     listener,
@@ -157,6 +160,10 @@ pub(super) struct Engine {
     inputs: mpsc::Sender<Input>,
     events: mpsc::Sender<Output>,
     outputs: VecDeque<Output>,
+    /// How many outputs there have been, those that wait included.
+    told: u64,
+    shown: Arc<Shown>,
+    acknowledgements: Acknowledgements,
     /// Why the command that is being handled cannot be done.
     refusal: Option<ErrorCode>,
     /// Set while a command is being handled.
@@ -181,6 +188,7 @@ pub(super) struct Parts {
     pub(super) account: Option<Account>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) events: mpsc::Sender<Output>,
+    pub(super) shown: Arc<Shown>,
 }
 
 impl Engine {
@@ -208,6 +216,9 @@ impl Engine {
             inputs: parts.inputs,
             events: parts.events,
             outputs: VecDeque::new(),
+            told: 0,
+            shown: parts.shown,
+            acknowledgements: Acknowledgements::default(),
             refusal: None,
             in_command: false,
             quitting: None,
@@ -233,6 +244,7 @@ impl Engine {
         let mut asked = true;
         loop {
             self.advance_quit();
+            self.acknowledge_shown();
             while let Some(output) = self.outputs.pop_front() {
                 self.finished |= self.events.send(output).await.is_err();
             }
@@ -248,6 +260,7 @@ impl Engine {
                     }
                 },
                 Some(input) = inputs.recv() => self.handle(input),
+                () = self.shown.more(), if !self.acknowledgements.is_empty() => {}
                 () = sleep_until(self.timers.next().unwrap_or_else(far_away)), if self.timers.next().is_some() => {
                     self.fire_timers();
                 }
@@ -327,10 +340,11 @@ impl Engine {
     }
 
     fn tell(&mut self, event: ClientEvent) {
-        self.outputs.push_back(Output { id: None, event });
+        self.answer(None, event);
     }
 
     fn answer(&mut self, id: Option<u64>, event: ClientEvent) {
+        self.told += 1;
         self.outputs.push_back(Output { id, event });
     }
 

@@ -10,6 +10,7 @@ use antiphon_spec::{
     message::client_client::{ClientMessage, PeerMessage},
     session::{Action, Event, Nonce, Notice, RelayTag, Session, SessionId, Timer},
 };
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
@@ -107,6 +108,7 @@ impl Engine {
 
     /// Encodes once, queues for each.
     fn send(&mut self, id: SessionId, to: &[UserHandle], message: PeerMessage, events: &mut VecDeque<Event>) {
+        let waits = self.must_be_shown_first(&message);
         let frame = match encode_message(&ClientMessage::from(message)) {
             Ok(frame) => frame,
             Err(error) => {
@@ -119,6 +121,22 @@ impl Engine {
                 return;
             }
         };
+        if waits {
+            for peer in to {
+                self.acknowledgements.hold(self.told, (id, peer.clone()), frame.clone());
+            }
+            return;
+        }
+        self.queue(id, to, &frame, events);
+    }
+
+    pub(super) fn queue(
+        &mut self,
+        id: SessionId,
+        to: &[UserHandle],
+        frame: &Bytes,
+        events: &mut VecDeque<Event>,
+    ) {
         for peer in to {
             let place = (id, peer.clone());
             match self.links.send(&place, frame.clone()) {
@@ -135,6 +153,7 @@ impl Engine {
     }
 
     pub(super) fn close_link(&mut self, place: &Place, fault: Option<ErrorCode>) {
+        self.acknowledgements.forget(place);
         if let Some(key) = self.links.close(place, fault) {
             self.forget(&key);
         }
@@ -161,6 +180,7 @@ impl Engine {
 
     pub(super) fn link_ended(&mut self, id: LinkId) {
         let Some((place, _)) = self.links.by_id(id) else { return };
+        self.acknowledgements.forget(&place);
         if let Some(Link::Up(up)) = self.links.take(&place) {
             self.forget(&up.proved);
         }

@@ -280,3 +280,29 @@ async fn invitations_and_leaves_at_once_end_in_one_view() {
         assert_eq!(user.ends(session).await, "left");
     }
 }
+
+#[tokio::test]
+async fn a_message_is_acknowledged_once_it_was_shown() {
+    let world = World::new().await;
+    let (mut alice, mut bob) =
+        (world.user("alice", &world.home1).await, world.user("bob", &world.home2).await);
+    let (a, b) = (alice.handle(), bob.handle());
+    let session = alice.create().await;
+    alice.brings(session, &mut bob).await;
+    alice.sees(session, &[&a, &b]).await;
+    bob.sees(session, &[&a, &b]).await;
+
+    // Bob's program takes the message, and is not done with it.
+    let (commands, mut events, _running) = bob.split();
+    alice.tell(Command::Send { session, text: "look".to_owned() }).await;
+    while !matches!(events.recv().await.unwrap().event, ClientEvent::Message { .. }) {}
+    commands.send(Command::Send { session, text: "what?".to_owned() }.into()).await.unwrap();
+    assert_eq!(alice.hears(session).await, (b.clone(), "what?".to_owned()));
+    let is_delivery = |event: &ClientEvent| matches!(event, ClientEvent::Delivered { to, .. } if *to == b);
+    assert!(!alice.untold().iter().any(|output| is_delivery(&output.event)), "{:?}", alice.untold());
+
+    // Whoever asks for more has shown it.
+    let showing = tokio::spawn(async move { while events.recv().await.is_some() {} });
+    alice.wait("the delivery", |output| is_delivery(&output.event).then_some(())).await;
+    showing.abort();
+}

@@ -8,9 +8,12 @@ use antiphon_protocol::{
     tls::{Clock, SystemClock, now},
 };
 use antiphon_spec::identity::UserHandle;
+use tokio::sync::mpsc;
 
 use super::server::{Online, Registrar, Server};
-use crate::client::{Client, ClientEvent, Command, EpochView, Output, Request, SessionName, Settings};
+use crate::client::{
+    Client, ClientEvent, Command, EpochView, Events, Output, Request, Running, SessionName, Settings,
+};
 
 /// Longest wait for an event. It ends a test that would otherwise hang; nothing is measured with it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -194,6 +197,11 @@ impl User {
         self.tell(Command::Invite { session, handle: invitee.handle() }).await;
         assert_eq!(invitee.is_invited().await, (session, self.handle()));
         invitee.tell(Command::Accept { session }).await;
+    }
+
+    /// Somebody whose events are shown, or not, by the test.
+    pub(super) fn split(self) -> (mpsc::Sender<Request>, Events, Running) {
+        self.client.split()
     }
 
     pub(super) fn untold(&self) -> &[Output] {
