@@ -210,6 +210,16 @@ impl Client {
         }
     }
 
+    /// The next event or answer, whatever it is; none after the last. May be cancelled and called again.
+    pub async fn next(&mut self) -> Option<Value> {
+        while self.events.is_empty() && self.answers.is_empty() {
+            if !self.listen("anything").await {
+                return None;
+            }
+        }
+        self.events.pop_front().or_else(|| self.answers.pop_front())
+    }
+
     /// Whether an event with these fields has come and was not taken.
     #[must_use]
     pub fn has_seen(&self, pattern: &Value) -> bool {

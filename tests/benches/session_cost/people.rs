@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use antiphon::client::{Client, ClientEvent, Command, Output, Request, Running, SessionName, Settings};
+use antiphon::client::{Client, ClientEvent, Command, Events, Request, Running, SessionName, Settings};
 use antiphon_spec::identity::UserHandle;
 use antiphon_tests::{Service, Town, in_time};
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 /// Somebody who is logged in.
 pub(crate) struct Person {
     handle: UserHandle,
     commands: mpsc::Sender<Request>,
-    events: mpsc::Receiver<Output>,
+    events: Events,
     _engine: Running,
 }
 
@@ -97,27 +98,28 @@ pub(crate) async fn leave(people: &mut [Person], session: SessionName) {
     }
 }
 
-/// The first says something `times` times at once; ends when everybody has delivered it all, and the sender knows.
+/// The first says something `times` times at once; ends when everybody has shown it all, and the sender knows.
 pub(crate) async fn talk(people: &mut [Person], session: SessionName, text: &str, times: usize) {
     let [sender, others @ ..] = people else { panic!("nobody talks") };
-    for _ in 0..times {
-        sender.does(Command::Send { session, text: text.to_owned() }).await;
-    }
-    let (mut sent, mut last, mut delivered) = (0, 0, BTreeMap::new());
-    while sent < times || delivered.values().filter(|number| **number == last).count() < others.len() {
-        let event = sender.next("that all have it").await;
-        if let ClientEvent::Sent { number, .. } = event {
-            (sent, last) = (sent + 1, number);
-        } else if let ClientEvent::Delivered { to, number, .. } = event {
-            delivered.insert(to, number);
+    let listeners = others.len();
+    // A message is acknowledged when its reader asks for the next event, so the listeners go on asking.
+    let listening = join_all(others.iter_mut().map(|other| other.sees("another message", |_| false)));
+    let talking = async {
+        for _ in 0..times {
+            sender.does(Command::Send { session, text: text.to_owned() }).await;
         }
-    }
-    for other in others {
-        let mut heard = 0;
-        let count = |event: &ClientEvent| {
-            heard += usize::from(matches!(event, ClientEvent::Message { .. }));
-            heard == times
-        };
-        other.sees("what was said", count).await;
+        let (mut sent, mut last, mut delivered) = (0, 0, BTreeMap::new());
+        while sent < times || delivered.values().filter(|number| **number == last).count() < listeners {
+            let event = sender.next("that all have it").await;
+            if let ClientEvent::Sent { number, .. } = event {
+                (sent, last) = (sent + 1, number);
+            } else if let ClientEvent::Delivered { to, number, .. } = event {
+                delivered.insert(to, number);
+            }
+        }
+    };
+    tokio::select! {
+        () = talking => {}
+        _ = listening => {}
     }
 }
