@@ -16,6 +16,7 @@
 mod chronicle;
 mod client;
 mod hostile;
+mod network;
 mod pattern;
 mod process;
 mod town;
@@ -24,6 +25,7 @@ use std::{future::Future, time::Duration};
 
 pub use client::{Client, Heard};
 pub use hostile::{dial_as, flood};
+pub use network::{Capture, Network};
 pub use pattern::matches;
 pub use process::Process;
 pub use town::{Ended, Service, Town};

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{Client, chronicle::Chronicle, in_time, process::Process};
+use crate::{Client, Network, chronicle::Chronicle, in_time, process::Process};
 
 /// Most lines of a log that a report shows.
 const LOG_LINES_SHOWN_MAX: usize = 30;
@@ -25,6 +25,8 @@ struct Ground {
     folder: PathBuf,
     address: IpAddr,
     chronicle: Chronicle,
+    /// Where processes run, if not all on this machine's loopback interface.
+    network: Option<Network>,
     /// What the logs show; without it, what the program shows by itself.
     log: Option<&'static str>,
 }
@@ -65,11 +67,20 @@ pub struct Service {
 impl Town {
     /// Makes the authority, and starts the directory node.
     pub async fn found(binary: &str) -> Self {
-        Self::found_with_log(binary, None).await
+        Self::found_on(binary, None, None).await
+    }
+
+    /// As [`Town::found`], with processes in the places of their names.
+    pub async fn found_in(binary: &str, network: Network) -> Self {
+        Self::found_on(binary, None, Some(network)).await
     }
 
     /// As [`Town::found`], with logs that show what is said here, in the syntax of `ANTIPHON_LOG`.
     pub async fn found_with_log(binary: &str, log: Option<&'static str>) -> Self {
+        Self::found_on(binary, log, None).await
+    }
+
+    async fn found_on(binary: &str, log: Option<&'static str>, network: Option<Network>) -> Self {
         let folder =
             tempfile::Builder::new().prefix("antiphon-town-").tempdir().expect("a folder can be made");
         let ground = Arc::new(Ground {
@@ -77,6 +88,7 @@ impl Town {
             folder: folder.path().to_owned(),
             address: address(),
             chronicle: Chronicle::default(),
+            network,
             log,
         });
         std::fs::create_dir(ground.folder.join("logs")).expect("a folder can be made");
@@ -86,7 +98,7 @@ impl Town {
         let config = format!(
             "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
              certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"records.sqlite\"\n",
-            ground.address
+            ground.address(name)
         );
         std::fs::write(ground.config(name), config).expect("a file can be written");
         let node = Service::start(&ground, "directory-node", name, &[]).await;
@@ -115,7 +127,7 @@ impl Town {
         self.ground
             .does(&["authority", "issue-server", name, "--directory", "authority", "--output", name])
             .await;
-        let Ground { address, .. } = &*self.ground;
+        let address = self.ground.address(name);
         let (node, listen) = (&self.node.name, self.node.listen);
         let config = format!(
             "name = \"{name}\"\nregistration-address = \"{address}:0\"\nlisten-address = \"{address}:0\"\n\
@@ -131,7 +143,7 @@ impl Town {
 
     /// Starts a client with an identity folder of its name, which registers at one server and logs in at another.
     pub async fn client(&self, name: &str, home: &Service, local: &Service) -> Client {
-        let mut command = self.ground.command(&self.client_arguments(name, home, local));
+        let mut command = self.ground.command(name, &self.client_arguments(name, home, local));
         command.arg("--json");
         Client::over(self.ground.start(name, command)).await
     }
@@ -145,7 +157,7 @@ impl Town {
             ("--root", "authority/root.pem".to_owned()),
             ("--server", at(local, local.listen)),
             ("--registration", at(home, home.registration())),
-            ("--listen", format!("{}:0", self.ground.address)),
+            ("--listen", format!("{}:0", self.ground.address(name))),
         ];
         let pairs = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         std::iter::once("client".to_owned()).chain(pairs).collect()
@@ -171,9 +183,15 @@ impl Town {
         arguments: &[A],
         adjust: impl FnOnce(&mut Command),
     ) -> Process {
-        let mut command = self.ground.command(arguments);
+        let mut command = self.ground.command(name, arguments);
         adjust(&mut command);
         self.ground.start(name, command)
+    }
+
+    /// The places of the processes, in a town that was founded with some.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        self.ground.network.as_ref().expect("the town has places")
     }
 
     /// The log of a process.
@@ -206,7 +224,7 @@ impl Drop for Town {
 impl Service {
     async fn start(ground: &Arc<Ground>, subcommand: &'static str, name: &str, more: &[String]) -> Self {
         let config = ground.config(name);
-        let mut command = ground.command(&[subcommand, "--config"]);
+        let mut command = ground.command(name, &[subcommand, "--config"]);
         command.arg(config).args(more);
         let mut process = ground.start(name, command);
         let line = process.read("that it is ready").await;
@@ -277,8 +295,17 @@ impl Ground {
         self.folder.join("logs").join(format!("{name}.log"))
     }
 
-    fn command<A: AsRef<str>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(&self.binary);
+    /// Where a process listens.
+    fn address(&self, name: &str) -> IpAddr {
+        self.network.as_ref().and_then(|network| network.address(name)).unwrap_or(self.address)
+    }
+
+    fn command<A: AsRef<str>>(&self, name: &str, arguments: &[A]) -> Command {
+        let network = self.network.as_ref().filter(|network| network.address(name).is_some());
+        let mut command = match network {
+            Some(network) => network.command(name, &self.binary),
+            None => Command::new(&self.binary),
+        };
         command.args(arguments.iter().map(AsRef::as_ref)).current_dir(&self.folder);
         // What the surroundings set for themselves is not meant for the tests.
         for variable in ["ANTIPHON_LOG", "ANTIPHON_MUTANT", "RUST_BACKTRACE"] {
@@ -297,7 +324,7 @@ impl Ground {
     async fn run<A: AsRef<str>>(&self, arguments: &[A]) -> Ended {
         let said: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         self.chronicle.note("antiphon", ">", &said.join(" "));
-        let mut command = self.command(arguments);
+        let mut command = self.command("", arguments);
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = in_time(&format!("the end of {}", said.join(" ")), command.output()).await;
         let output = output.expect("the program can be started");
