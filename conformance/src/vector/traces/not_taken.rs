@@ -124,11 +124,23 @@ fn at_coordinator(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.leave()?;
     trace.shows("1 hand-over")?;
     trace.said(3, &epoch, answer(true))?;
-    trace.shows("3 close unexpected-message, user member-lost 3")?;
+    trace.shows("3 late")?;
     cases.push(trace.done(
         "hand-over-answer-by-other",
-        &["SESS-024"],
+        &["SESS-025"],
         "another member than the one that was asked takes over",
+    )?);
+    let (mut trace, epoch) = coordinator_of(&[1, 3])?;
+    trace.leave()?;
+    trace.now += 30;
+    trace.timer(Timer::Lease)?;
+    trace.shows("3 hand-over")?;
+    trace.said(1, &epoch, answer(true))?;
+    trace.shows("1 late")?;
+    cases.push(trace.done(
+        "hand-over-answer-after-deadline",
+        &["SESS-025", "SESS-104"],
+        "an answer comes when another member has been asked instead",
     )?);
     let (mut trace, epoch) = coordinator()?;
     trace.said(1, &epoch, closed())?;
