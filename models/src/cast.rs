@@ -1,4 +1,4 @@
-//! The people of the models: five clients with handles, keys and tags of their own.
+//! The people of models and simulations: clients with handles, keys and tags of their own.
 
 use std::fmt;
 
@@ -11,7 +11,14 @@ use antiphon_spec::{
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Who(pub(crate) u8);
 
-const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+const NAMES: [&str; 34] = [
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "karl", "laura",
+    "mike", "niaj", "olivia", "peggy", "quentin", "rupert", "sybil", "trent", "ursula", "victor", "wendy",
+    "xavier", "yvonne", "zoe", "adam", "beth", "cyril", "dora", "emil", "fiona", "gustav", "helen",
+];
+
+/// So many clients play at most: one could not join a session that is full, and one more can be refused.
+pub(crate) const CLIENTS_MAX: u8 = 34;
 
 impl Who {
     /// Every client of a model with so many.

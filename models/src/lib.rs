@@ -4,7 +4,8 @@
 //! choice of the users, within bounds, with symbolic signatures in place of real ones ([`SessionModel`]). The
 //! properties are those of chapter *Sessions*; [`catalogue`] lists the models by name.
 //!
-//! Nothing here is a simulation with probabilities: what the checker reports as holding, holds in every reachable state.
+//! What the checker reports as holding, holds in every reachable state. Beside it, [`simulation`] plays some runs out of
+//! many in sessions that are too large and too long for that, with time and faults.
 
 mod attacker;
 mod cast;
@@ -19,6 +20,7 @@ mod properties;
 mod scenario;
 mod session_model;
 mod shared;
+pub mod simulation;
 mod turn;
 mod words;
 mod world;

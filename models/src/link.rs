@@ -147,6 +147,11 @@ impl Link {
         self.is_cut = true;
     }
 
+    /// Loses what is on its way to this side, but for the first `count` messages.
+    pub(crate) fn lose_after(&mut self, side: Side, count: usize) {
+        self.towards_mut(side).truncate(count);
+    }
+
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }

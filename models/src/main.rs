@@ -11,6 +11,7 @@ use antiphon_models::{
     SessionModel,
     catalogue::{self, Entry},
     check::{self, Options},
+    simulation::{self, Replay, Search},
 };
 use clap::{Parser, Subcommand};
 use stateright::Model as _;
@@ -45,6 +46,27 @@ enum Command {
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
     },
+    /// Plays whole lives of sessions in virtual time, under faults, each drawn from a seed.
+    Simulate {
+        /// How many runs.
+        #[arg(long, default_value_t = 2000, conflicts_with_all = ["seed", "mutants"])]
+        runs: u64,
+        /// The seed of the first run.
+        #[arg(long, default_value_t = 0, conflicts_with = "seed")]
+        first_seed: u64,
+        /// Plays the one run of this seed.
+        #[arg(long, conflicts_with = "mutants")]
+        seed: Option<u64>,
+        /// Tells all that happens in the run.
+        #[arg(long, requires = "seed")]
+        trace: bool,
+        /// Instead of the machines as they are, every wrong variant that a simulation must catch.
+        #[arg(long)]
+        mutants: bool,
+        /// How many threads play.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        threads: u16,
+    },
     /// Serves a model to a web browser, step by step.
     Explore {
         /// The model; the small ones are the readable ones.
@@ -71,6 +93,13 @@ fn main() -> ExitCode {
         }
         Command::Check { model: Some(model), threads, .. } => {
             check_all(|entry| entry.name == model.name, usize::from(threads), &mut out)
+        }
+        Command::Simulate { seed: Some(seed), trace, .. } => replay(seed, trace, &mut out),
+        Command::Simulate { mutants: true, threads, first_seed, .. } => {
+            simulate_mutants(usize::from(threads), first_seed, &mut out)
+        }
+        Command::Simulate { runs, first_seed, threads, .. } => {
+            simulate_all(runs, first_seed, usize::from(threads), &mut out)
         }
         Command::Explore { model, address } => explore(&model, address, &mut out),
     };
@@ -164,6 +193,54 @@ fn check_mutants(
     writeln!(
         io::stderr(),
         "antiphon-models: this build has no mutants; run `cargo models check --mutants`, which builds them in"
+    )?;
+    Ok(false)
+}
+
+/// So many runs reach all places that are worth reaching.
+const RUNS_FOR_ALL_PLACES: u64 = 2000;
+
+fn simulate_all(runs: u64, first_seed: u64, threads: usize, out: &mut impl Write) -> io::Result<bool> {
+    let search = Search { first_seed, runs, threads, progress: Some(Duration::from_secs(10)) };
+    let (summary, failure) = simulation::simulate(&search);
+    write!(out, "{summary}")?;
+    if let Some(failure) = failure {
+        write!(out, "{failure}")?;
+        return Ok(false);
+    }
+    let missed = summary.missed();
+    if runs >= RUNS_FOR_ALL_PLACES && !missed.is_empty() {
+        writeln!(out, "NOT REACHED: {}", missed.join("; "))?;
+        return Ok(false);
+    }
+    writeln!(out, "all properties hold")?;
+    Ok(true)
+}
+
+fn replay(seed: u64, trace: bool, out: &mut impl Write) -> io::Result<bool> {
+    let replay = Replay::of(seed, trace);
+    write!(out, "{replay}")?;
+    Ok(replay.is_good())
+}
+
+#[cfg(feature = "mutants")]
+fn simulate_mutants(threads: usize, first_seed: u64, out: &mut impl Write) -> io::Result<bool> {
+    let mut written = Ok(());
+    let (caught, all) = simulation::mutants::simulate_mutants(threads, first_seed, |fate| {
+        if written.is_ok() {
+            written = writeln!(out, "{fate}").and_then(|()| out.flush());
+        }
+    });
+    written?;
+    writeln!(out, "{caught} of {all} mutants caught")?;
+    Ok(caught == all)
+}
+
+#[cfg(not(feature = "mutants"))]
+fn simulate_mutants(_threads: usize, _first_seed: u64, _out: &mut impl Write) -> io::Result<bool> {
+    writeln!(
+        io::stderr(),
+        "antiphon-models: this build has no mutants; run `cargo models simulate --mutants`, which builds them in"
     )?;
     Ok(false)
 }

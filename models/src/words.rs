@@ -192,7 +192,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
     }
 }
 
-fn timer(timer: &Timer) -> String {
+pub(crate) fn timer(timer: &Timer) -> String {
     match timer {
         Timer::Invitation(who) => format!("invitation of {}", Who::of(who)),
         Timer::Answer => "answer".to_owned(),
