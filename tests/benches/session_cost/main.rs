@@ -1,7 +1,8 @@
 //! What sessions cost: the join of the nth member, and a message to all others, against bare TLS connections that carry
 //! the same bytes in the same run.
 //!
-//! `cargo bench -p antiphon-tests --bench session_cost` prints a table. All clients of a session, and the twin, run in
+//! `cargo bench -p antiphon-tests --bench session_cost` prints a table; `-- join`, `-- alone` or `-- at-once` measures
+//! just that. All clients of a session, and the twin, run in
 //! this process on one thread, in rounds that take turns, so that what disturbs one disturbs the other; the server that
 //! the clients are logged in at is a process of its own, whose CPU time counts as theirs. The twin ([`bare`]) has the
 //! same certificates and as many full mutual handshakes, and carries the frames that the session's machines say
@@ -92,7 +93,7 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
-    async fn measure(mut self) -> [Rounds; 3] {
+    async fn measure(mut self) -> Vec<Rounds> {
         let members = self.people.len();
         let session = self.people[0].creates().await;
         // All but the last are there already.
@@ -100,9 +101,10 @@ impl Bench<'_> {
             people::join(&mut self.people[..count], session).await;
         }
         let (mut joins, mut alone, mut together) = (Vec::new(), Vec::new(), Vec::new());
+        let rounds_of = |work: &str| if is_asked_for(work) { ROUNDS } else { 0 };
         let (clocks, text) = (self.clocks, self.text.clone());
         self.mesh.meet(members - 1).await;
-        for round in 0..=ROUNDS {
+        for round in 0..=rounds_of("join") {
             let mut pair = (Cost::default(), Cost::default());
             let times = LINKS_PER_ROUND.div_ceil(members);
             for _ in 0..times {
@@ -124,6 +126,9 @@ impl Bench<'_> {
         self.mesh.play(&self.traffic.join, 1).await;
         for round in 0..=ROUNDS {
             for (at_once, rounds) in [(1, &mut alone), (AT_ONCE, &mut together)] {
+                if round > rounds_of(if at_once == 1 { "alone" } else { "at-once" }) {
+                    continue;
+                }
                 let times = FRAMES_PER_ROUND.div_ceil((members - 1) * at_once);
                 let ours = async {
                     for _ in 0..times {
@@ -145,12 +150,20 @@ impl Bench<'_> {
             }
         }
         let of = |work: &str, pairs| Rounds { work: work.to_owned(), members, pairs };
-        [
+        let mut all = vec![
             of("join of the nth", joins),
             of("message to n, one at a time", alone),
             of(&format!("message to n, {AT_ONCE} at once"), together),
-        ]
+        ];
+        all.retain(|rounds| !rounds.pairs.is_empty());
+        all
     }
+}
+
+/// Whether the command line names this work, or none.
+fn is_asked_for(work: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|name| name == work)
 }
 
 fn count(count: usize) -> u32 {

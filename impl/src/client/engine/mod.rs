@@ -7,6 +7,7 @@
 mod account;
 mod acknowledgements;
 mod commands;
+mod entropy;
 mod linking;
 mod links;
 mod sessions;
@@ -22,7 +23,7 @@ use antiphon_protocol::{
     connection::{Acceptor, DialError, Dialler},
     key::KeyPair,
     signed::KeyRing,
-    tls::{Clock, Port, provider},
+    tls::{Clock, Port},
 };
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -41,6 +42,7 @@ use tokio::{
 use self::{
     account::{Login, Purpose, RegistrationCause},
     acknowledgements::Acknowledgements,
+    entropy::Entropy,
     links::{Links, Place},
 };
 use super::{
@@ -160,6 +162,7 @@ pub(super) struct Engine {
     inputs: mpsc::Sender<Input>,
     events: mpsc::Sender<Output>,
     outputs: VecDeque<Output>,
+    entropy: Entropy,
     /// How many outputs there have been, those that wait included.
     told: u64,
     shown: Arc<Shown>,
@@ -216,6 +219,7 @@ impl Engine {
             inputs: parts.inputs,
             events: parts.events,
             outputs: VecDeque::new(),
+            entropy: Entropy::default(),
             told: 0,
             shown: parts.shown,
             acknowledgements: Acknowledgements::default(),
@@ -368,8 +372,7 @@ impl Engine {
 
     /// 16 fresh random bytes. Without any the client cannot go on.
     fn entropy(&mut self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
-        if provider().secure_random.fill(&mut bytes).is_ok() {
+        if let Some(bytes) = self.entropy.draw() {
             return Some(bytes);
         }
         let detail = "the system has no random numbers to give".to_owned();
