@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> ExitCode {
     let mut running = JoinSet::new();
-    let mut longest: BTreeMap<Victim, (u32, Duration)> = BTreeMap::new();
+    let mut tally: BTreeMap<Victim, Tally> = BTreeMap::new();
     let mut seeds = arguments.seed..arguments.seed.saturating_add(arguments.rounds);
     loop {
         while running.len() < arguments.jobs.max(1)
@@ -92,7 +92,7 @@ async fn run(arguments: &Arguments) -> ExitCode {
         }
         let Some(ended) = running.join_next().await else { break };
         let (plan, round) = ended.unwrap();
-        let Ok(agreed) = round else {
+        let Ok(outcome) = round else {
             let (seed, victim) = (plan.seed, plan.victim);
             eprintln!("the round failed: {plan:?}");
             eprintln!(
@@ -100,11 +100,26 @@ async fn run(arguments: &Arguments) -> ExitCode {
             );
             return ExitCode::FAILURE;
         };
-        let entry = longest.entry(plan.victim).or_default();
-        *entry = (entry.0 + 1, entry.1.max(agreed));
+        let tally = tally.entry(plan.victim).or_default();
+        tally.rounds += 1;
+        tally.joined += u32::from(outcome.joined);
+        tally.agreed = tally.agreed.max(outcome.agreed);
     }
-    for (victim, (rounds, agreed)) in longest {
-        println!("{victim:14} {rounds:4} rounds, agreed after {:6.3} s at most", agreed.as_secs_f64());
+    for (victim, Tally { rounds, joined, agreed }) in tally {
+        let agreed = agreed.as_secs_f64();
+        println!(
+            "{victim:14} {rounds:4} rounds, {joined:4} joins went on, agreed after {agreed:6.3} s at most"
+        );
     }
     ExitCode::SUCCESS
+}
+
+/// What came of the rounds with one victim.
+#[derive(Default)]
+struct Tally {
+    rounds: u32,
+    /// Rounds in which the newcomer was a member after the fault.
+    joined: u32,
+    /// The longest time between a fault and agreement.
+    agreed: Duration,
 }

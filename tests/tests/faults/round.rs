@@ -29,14 +29,24 @@ const MEMBER: usize = 1;
 const LEAVER: usize = 3;
 const NEWCOMER: usize = 4;
 
-/// Plays a round; returns how long it took until all agreed.
-pub(crate) async fn play(plan: Plan) -> Duration {
+/// What came of a round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    /// How long it took until all agreed.
+    pub(crate) agreed: Duration,
+    /// Whether the newcomer was a member then.
+    pub(crate) joined: bool,
+}
+
+/// Plays a round.
+pub(crate) async fn play(plan: Plan) -> Outcome {
     let mut round = Round::begin(plan).await;
     round.strike().await;
     let agreed = round.agree().await;
+    let joined = round.people[NEWCOMER].is_member();
     round.live_on().await;
     ledger::check(&round.people);
-    agreed
+    Outcome { agreed, joined }
 }
 
 struct Round {
