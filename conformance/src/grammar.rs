@@ -23,6 +23,10 @@ const BEYOND_THE_GRAMMAR: &[(&str, &str)] = &[
     ("identity/list-with-repetition", "the order of a list"),
     ("identity/list-descending", "the order of a list"),
     ("identity/list-homes-descending", "the order of a list"),
+    ("identity/media-types-descending", "the order of a list"),
+    ("identity/media-types-with-repetition", "a list that names something twice"),
+    ("identity/media-types-of-385-bytes", "the length of a list in bytes"),
+    ("identity/media-types-with-plain-text", "a list without one word"),
 ];
 
 /// The regular expressions of CDDL match whole texts (RFC 8610, section 3.8.3); the validators' match any part of one.

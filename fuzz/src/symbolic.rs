@@ -11,6 +11,7 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
+    media_type::MediaTypes,
     session::{Epoch, EpochHash, Grant, Member, Origin, RelayTag, SessionId, Ticket},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
@@ -85,7 +86,12 @@ impl Verify for Holder {
 pub(crate) fn member(number: u8) -> Member {
     let home = "a.example".parse().expect("a server name");
     let handle = UserHandle { id: ObjectHandle([number; 16]), home };
-    Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle }
+    Member {
+        key: KeyHash([number; 32]),
+        relay: RelayTag([number; 16]),
+        handle,
+        accepts: MediaTypes::default(),
+    }
 }
 
 /// The number in a handle.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
+    media_type::MediaTypes,
     session::{Member, RelayTag},
 };
 
@@ -70,6 +71,7 @@ impl Cast {
             key: KeyHash([who.0; 32]),
             relay: RelayTag([who.0; 16]),
             handle: UserHandle { id: ObjectHandle([who.0; 16]), home },
+            accepts: MediaTypes::default(),
         })
     }
 

@@ -93,6 +93,8 @@ error_codes! {
     AlreadyMember = "already-member",
     /// The session has as many members as it may have.
     SessionFull = "session-full",
+    /// The content is of a media type that its receiver does not take, or is not what its media type says.
+    MediaType = "media-type",
 }
 
 impl fmt::Display for ErrorCode {

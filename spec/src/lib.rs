@@ -12,6 +12,7 @@ pub mod error_code;
 pub mod identity;
 pub mod limits;
 pub mod machine;
+pub mod media_type;
 pub mod message;
 pub mod mutant;
 pub mod policy;

@@ -13,6 +13,12 @@ pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
 /// Most bytes in a media type: what RFC 6838, section 4.2, allows for type and subtype together.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
 
+/// Most media types, besides plain text, that a member lists.
+pub const MEDIA_TYPES_MAX: usize = 16;
+
+/// Most bytes in all media types that a member lists: a welcome with the lists of 31 members still fits a frame.
+pub const MEDIA_TYPES_BYTES_MAX: usize = 384;
+
 /// Most chat messages of one sender that its peers have not all acknowledged; further ones wait at the sender.
 pub const UNACKNOWLEDGED_MAX: usize = 64;
 

@@ -96,6 +96,10 @@ mutants! {
     FailureForgotten = "failure-forgotten" breaks "SESS-171" caught by Both,
     /// A member acknowledges messages that nobody has sent.
     ReceiptUnchecked = "receipt-unchecked" breaks "SESS-170" caught by Suite,
+    /// A member sends what others have not listed.
+    MediaTypesIgnored = "media-types-ignored" breaks "SESS-175" caught by Suite,
+    /// A member takes what it has not listed.
+    MediaTypeUnchecked = "media-type-unchecked" breaks "SESS-176" caught by Suite,
     /// A newcomer reports completion before everybody admitted it.
     CompleteEarly = "complete-early" breaks "SESS-075" caught by Both,
     /// A second invitation of the same person is granted again.

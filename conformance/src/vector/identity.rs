@@ -28,6 +28,7 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     handles(&mut cases);
     addresses(&mut cases);
     lists(&mut cases);
+    media_types(&mut cases);
     keys(&mut cases)?;
     derived(&mut cases)?;
     judged(&mut cases)?;
@@ -208,6 +209,64 @@ const ED25519_PREFIX: &str = "302a300506032b6570032100";
 /// The base point of P-256 (FIPS 186-5), as anybody's public key.
 const P256_X: &str = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
 const P256_Y: &str = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+
+/// Lists of media types in the step `join`.
+fn media_types(cases: &mut Vec<VectorCase>) {
+    let join = |types: Vec<Node>| {
+        let join = Node::map([("relay", Node::Bytes(vec![3; 16])), ("accepts", Node::Array(types))]);
+        let body = Node::map([("join", join)]);
+        Node::message("invitation", [("body", body), ("session", Node::Bytes(vec![9; 32]))])
+    };
+    let draft = |id: &str, about: &str, types: Vec<Node>| {
+        let draft = Draft::new(format!("identity/{id}"), Role::Codec, "decode", &["SESS-174"], about);
+        decode(draft, Channel::ClientClient, Direction::FromDialler, &join(types).encode())
+    };
+    let texts = |types: &[&str]| types.iter().map(|text| Node::text(text)).collect::<Vec<_>>();
+    let many =
+        |count: usize| (0..count).map(|number| Node::Text(format!("a/{number:02}"))).collect::<Vec<_>>();
+    let long = |last: usize| {
+        let mut types: Vec<_> =
+            (0..3).map(|number| Node::Text(format!("{number}/{}", "b".repeat(94)))).collect();
+        types.push(Node::Text(format!("3/{}", "b".repeat(last))));
+        types
+    };
+    for (id, about, types) in [
+        ("media-types-none", "plain text alone", vec![]),
+        ("media-types", "two media types", texts(&["image/svg+xml", "multipart/mixed"])),
+        ("media-types-of-16", "16 media types", many(16)),
+        ("media-types-of-384-bytes", "media types of 384 bytes in all", long(94)),
+        (
+            "media-type-of-255-bytes",
+            "the longest media type",
+            vec![Node::Text(["a", "b"].map(|c| c.repeat(127)).join("/"))],
+        ),
+    ] {
+        let reencoded = hex::encode(join(types.clone()).encode());
+        cases.push(draft(id, about, types).output("reencoded", reencoded).done());
+    }
+    for (id, about, types) in [
+        (
+            "media-types-descending",
+            "media types against their order",
+            texts(&["multipart/mixed", "image/png"]),
+        ),
+        ("media-types-with-repetition", "a media type twice", texts(&["image/png", "image/png"])),
+        ("media-types-of-17", "17 media types", many(17)),
+        ("media-types-of-385-bytes", "media types of 385 bytes in all", long(95)),
+        ("media-types-with-plain-text", "plain text in the list", texts(&["text/plain"])),
+        ("media-type-in-capitals", "a media type in capitals", texts(&["image/PNG"])),
+        ("media-type-with-parameter", "a media type with a parameter", texts(&["text/html; charset=utf-8"])),
+        ("media-type-without-subtype", "a type without a subtype", texts(&["image"])),
+        ("media-type-with-empty-subtype", "a type with an empty subtype", texts(&["image/"])),
+        ("media-type-with-wildcard", "a wildcard", texts(&["image/*"])),
+        ("media-type-with-two-slashes", "two slashes", texts(&["a/b/c"])),
+        ("media-type-too-long", "a subtype of 128 bytes", vec![Node::Text(format!("a/{}", "b".repeat(128)))]),
+    ] {
+        cases.push(
+            draft(id, about, types).reject(Phase::Schema, &["malformed"], "identity/media-types").done(),
+        );
+    }
+}
 
 fn keys(cases: &mut Vec<VectorCase>) -> Made<()> {
     let key = |id: &str, requirements: &[&str], about: &str, hex: String| {

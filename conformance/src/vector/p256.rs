@@ -23,38 +23,38 @@ use crate::case::Role;
 /// The public key under which the objects below were signed.
 const KEY: &str = concat!(
     "3059301306072a8648ce3d020106082a8648ce3d030107034200",
-    "0486ade5f64a5db09ebb00b0e1e368ed49c2fbb7a1f6d5dd490909c8b938dbbf68",
-    "5f65c8a2292efc47f4ae91bb3d6ad32368199f51d300591f7afdacfed5fd25ac",
+    "04a6ec38bfaa3ea884f13099e64b180fae1e392e9ed3351d8f71534ef5c675c7bd",
+    "d2d8c11b280f845bc43010aa838bfacffc4b363262d7acdf170da46c4536f9f3",
 );
 
 /// Over the claims of the other vectors, a possession of [`KEY`] first.
 const POSSESSION: &str = concat!(
-    "690be3d38ec54aaceda18f82f5f2a36a19e7873b0857709dc7aff5bb4316c3f6",
-    "13ee4fcb931fd9163cec09e9d791379cc105be5fb281d2d945a673137fed80cb",
+    "3ecf9e45ce9e167b65c3ab95617b7d7f97a84f009ae5e776ca81f574ff058c5d",
+    "21e888bbd28c87e30a35380b889156dbc859f5b57707a2a415de4039bdb4b591",
 );
 const GRANT: &str = concat!(
-    "afb2842050d4cb31044e470e56b6acd611ee394eb73c11f8a3a22ce48e1c9413",
-    "2232e43d20c4665f29e225a27303a94b4fa4df9d60fe9c305b1bc6609faacf46",
+    "abd08228245d6b749e861d0bd6aa9bcd29d3f9ebc4d4739a18ae216e652dce28",
+    "ec2d5414c2a6ab9d559df5ca38b9302798a07d9a5bb57072bb72ac4cb259066e",
 );
 const TICKET: &str = concat!(
-    "1af5dc5c6eed3f919cb934f72e9acd7ec703e7bdbfec4913dd05aa27422538cf",
-    "14575c19181e5646b5d85a58c190b949787b4bcf578b79a9435c51681b4f81d3",
+    "ffe16e55fcd37c839b55a7077a7d9f45f2c64065e9385cf5b434d2575b77a1ed",
+    "2a9c4a047f0d47fbdcab4d370d195cef531260530596501de12d97d67d12170d",
 );
 
 /// Over the grant, with the algorithm of Ed25519 in the header.
 const GRANT_ALGORITHM: &str = concat!(
-    "175bc6f79599b9df3860cf8d4a4b4ebbfc463937219e02f86ecb014b3d807633",
-    "02ebe938584df5611ab9b426e3d70ba3d79ffb7cf5f3413264fb6d235e986078",
+    "5c8b027eb4f4e10930567bd88261da9951b9e7af5c24e2e1d60c609f822a69a3",
+    "f03c5cdc3e3d6b3fe8741edede3aec0ce79548563fbf2983b3f41d488dcee2ae",
 );
 /// Over the grant, with [`OTHER_KEY`] in the header.
 const GRANT_KEY: &str = concat!(
-    "f117680c1b90f0aa26639c57184b0519aa7e950d31241da88b5af00fb2344e38",
-    "f98998fd3950ba759a4862ee63e30f31bb84e3a2cd09b5c942ba41a22a8b2ea4",
+    "81ad843f1b8583abe08ab90bec6176c247d61c578a77a3e2a96e9d670fce20be",
+    "9d09a3dfe75a5db6ffa0bbc6c832f254134f4d65a45e4b71bf45bb2aface9b01",
 );
 /// Over the grant, in the context of a ticket.
 const GRANT_CONTEXT: &str = concat!(
-    "f6a69e60ce032f546dea5d7c624ca112faafb5b89707a49b76d440add6926daf",
-    "7ab8610fa7be92c355fc7ce9905209f949f3e1378b3fde8c012c089869219028",
+    "9429a639fa2cf5c60b1fe4c3a44126a85ca33a87d67636b48da6b54aebea6b25",
+    "2a62df6f8a56de756cc26ebfeac0e2152b02132acd736a65d9d9b3f1c49f440f",
 );
 
 const OTHER_KEY: KeyHash = KeyHash([0x5a; 32]);

@@ -6,6 +6,7 @@ use antiphon_protocol::{cbor, channel::Channel};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{KeyHash, ObjectHandle, UserHandle},
+    media_type::MediaTypes,
     message::{
         client_client::*, client_server::*, common::*, location::*, registration::*, server_server::*,
     },
@@ -68,9 +69,20 @@ pub(crate) fn address(number: u8) -> antiphon_spec::identity::ContactAddress {
     antiphon_spec::identity::ContactAddress(std::net::SocketAddr::from(([192, 0, 2, number], 5000)))
 }
 
+/// A list of media types.
+pub(crate) fn media_types(types: &[&str]) -> Made<MediaTypes> {
+    let types = types.iter().map(|listed| listed.parse()).collect::<Result<Vec<_>, _>>();
+    types.map_err(GeneratorError::new)?.try_into().map_err(GeneratorError::new)
+}
+
 /// A member of the vectors, with a key that nobody holds.
 pub(crate) fn member(number: u8) -> Made<Member> {
-    Ok(Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle: handle(number)? })
+    Ok(Member {
+        key: KeyHash([number; 32]),
+        relay: RelayTag([number; 16]),
+        handle: handle(number)?,
+        accepts: media_types(&["image/png"])?,
+    })
 }
 
 fn preferences() -> Made<Preferences> {
@@ -247,7 +259,10 @@ fn client_client(samples: &mut Samples) -> Made<()> {
     let epoch = Arc::new(epoch()?);
     for (name, body) in [
         ("invite", InvitationBody::Invite(Invite { origin, lifetime: 120 })),
-        ("join", InvitationBody::Join(Join { relay: RelayTag([3; 16]) })),
+        (
+            "join",
+            InvitationBody::Join(Join { relay: RelayTag([3; 16]), accepts: media_types(&["image/png"])? }),
+        ),
         ("reject", InvitationBody::Reject(Reject {})),
         ("cancel", InvitationBody::Cancel(Cancel {})),
         ("welcome", InvitationBody::Welcome(Welcome { epoch, ticket: Signed::from_bytes(vec![0x84]) })),

@@ -4,6 +4,7 @@ use antiphon_protocol::{cbor, signed::hash_epoch};
 use antiphon_spec::{
     identity::{KeyHash, UserHandle},
     limits::SESSION_MEMBERS_MAX,
+    media_type::MediaTypes,
     session::{
         Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, RelayTag, SessionId, Ticket,
     },
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
-    samples::handle,
+    samples::{handle, media_types},
     signed::{Parts, Signer},
 };
 use crate::case::Role;
@@ -35,7 +36,18 @@ pub(super) fn member(number: u8) -> Made<Member> {
         key: Signer::new(number)?.key.key_hash(),
         relay: RelayTag([number; 16]),
         handle: handle(number)?,
+        accepts: taken_by(number)?,
     })
+}
+
+/// The media types that members of the vectors take besides plain text.
+fn taken_by(number: u8) -> Made<MediaTypes> {
+    let types: &[&str] = match number {
+        1 | 2 => &["image/png", "multipart/mixed"],
+        3 => &["image/png"],
+        _ => &[],
+    };
+    media_types(types)
 }
 
 /// An epoch with these members, the first of whom created the session and coordinates.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use antiphon_spec::{
     error_code::ErrorCode,
+    media_type::MediaTypes,
     message::client_client::{
         Admit, Admitted, Cancel, Close, Closed, Commit, Complete, Content, HandOver, HandOverAnswer,
         InvitationBody, InvitationMessage, Invite, Join, Message, PeerMessage, Received, Reject,
@@ -136,7 +137,7 @@ impl Forgery {
                 return Some(invitation(InvitationBody::Invite(invite), scene));
             }
             Body::Join => {
-                let join = Join { relay: member(scene.liar).relay };
+                let join = Join { relay: member(scene.liar).relay, accepts: MediaTypes::default() };
                 return Some(invitation(InvitationBody::Join(join), scene));
             }
             Body::Reject => return Some(invitation(InvitationBody::Reject(Reject {}), scene)),

@@ -186,10 +186,6 @@ impl Net {
                 Action::Tell(
                     Notice::MessageDelivered { local, to, .. } | Notice::MessageFailed { local, to },
                 ) => self.settle_said(who, local, Some(number(&to))),
-                Action::Tell(Notice::NotPossible(_)) => {
-                    let last = LocalNumber(self.said);
-                    self.open.retain(|open, waiting| *open != (who, last) || waiting.is_some());
-                }
                 Action::Arm { timer, .. } => {
                     self.armed.insert((who, timer));
                 }

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use antiphon_protocol::certificate;
-use antiphon_spec::identity::ContactAddress;
+use antiphon_spec::{
+    identity::ContactAddress,
+    media_type::{InvalidMediaTypes, MediaType, MediaTypes},
+};
 use rustls::pki_types::CertificateDer;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +36,9 @@ pub struct Arguments {
     /// The address to give to other clients, if it is not the one that is listened on.
     #[arg(long, value_name = "IP:PORT")]
     pub advertise: Option<ContactAddress>,
+    /// The media types that can be shown, besides text/plain; the identity folder keeps them.
+    #[arg(long, value_name = "TYPE/SUBTYPE,..", value_delimiter = ',')]
+    pub media_types: Option<Vec<MediaType>>,
     /// Read commands and write events as JSON lines.
     #[arg(long)]
     pub json: bool,
@@ -72,6 +78,9 @@ pub enum RunError {
     /// The registration port is none.
     #[error("--registration: {0}")]
     Registration(#[from] super::InvalidServerAddress),
+    /// The media types are no list of them.
+    #[error("--media-types: {0}")]
+    MediaTypes(#[from] InvalidMediaTypes),
     /// The client cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -99,9 +108,17 @@ impl Arguments {
             registration,
             listen: self.listen,
             advertise: self.advertise,
+            media_types: self.media_types.clone().map(media_types).transpose()?,
             ..Settings::new(&self.identity)
         })
     }
+}
+
+/// The list in its one order.
+fn media_types(mut types: Vec<MediaType>) -> Result<MediaTypes, InvalidMediaTypes> {
+    types.sort();
+    types.dedup();
+    types.try_into()
 }
 
 fn read_root(path: &PathBuf) -> Result<CertificateDer<'static>, RunError> {
@@ -123,6 +140,9 @@ fn failure(error: RunError) -> Failure {
         }
         RunError::RegistrationName(_) | RunError::Registration(_) => {
             Failure::usage(error).fix("write --registration NAME=HOST:PORT")
+        }
+        RunError::MediaTypes(_) => {
+            Failure::usage(error).fix("name at most 16 media types, such as image/png, and not text/plain")
         }
         RunError::Start(_) | RunError::Output(_) => Failure::new(error),
     }

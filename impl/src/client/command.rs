@@ -24,21 +24,40 @@ impl FromStr for SessionName {
     type Err = InvalidSessionName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 {
-            return Err(InvalidSessionName);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            for &digit in pair {
-                let value = match digit {
-                    b'0'..=b'9' => digit - b'0',
-                    b'a'..=b'f' => digit - b'a' + 10,
-                    _ => return Err(InvalidSessionName),
-                };
-                *byte = *byte << 4 | value;
-            }
-        }
-        Ok(Self(SessionId(bytes)))
+        let HexDigits(bytes) = text.parse().map_err(|_| InvalidSessionName)?;
+        bytes.try_into().map(|bytes| Self(SessionId(bytes))).map_err(|_| InvalidSessionName)
+    }
+}
+
+/// Bytes as programs write them: two lower-case hexadecimal digits each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HexDigits(pub Vec<u8>);
+
+/// A text is not bytes in hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bytes are written in pairs of lower-case hexadecimal digits")]
+pub struct InvalidHexDigits;
+
+impl FromStr for HexDigits {
+    type Err = InvalidHexDigits;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let byte = |pair: &[u8]| match *pair {
+            [high, low] => Some(value(high)? << 4 | value(low)?),
+            _ => None,
+        };
+        text.as_bytes().chunks(2).map(byte).collect::<Option<_>>().map(Self).ok_or(InvalidHexDigits)
+    }
+}
+
+impl<'de> Deserialize<'de> for HexDigits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -56,7 +75,7 @@ impl<'de> Deserialize<'de> for SessionName {
 
 /// A command. Each gets exactly one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "command", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// Gets an account for the key in the identity folder, or a fresh certificate for the account that it has.
     Register {},
@@ -102,6 +121,15 @@ pub enum Command {
         /// What, as plain text.
         text: String,
     },
+    /// Says something that is no plain text in a session, if all others there take it.
+    SendContent {
+        /// Where.
+        session: SessionName,
+        /// What kind of content.
+        media_type: String,
+        /// The content.
+        content: HexDigits,
+    },
     /// Leaves a session, or gives up joining it.
     Leave {
         /// Which.
@@ -132,6 +160,7 @@ impl Command {
             Self::Accept { .. } => "accept",
             Self::Reject { .. } => "reject",
             Self::Send { .. } => "send",
+            Self::SendContent { .. } => "send-content",
             Self::Leave { .. } => "leave",
             Self::Members { .. } => "members",
             Self::Logout {} => "logout",

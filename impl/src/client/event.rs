@@ -435,6 +435,7 @@ impl Refusal {
             Self::Protocol(ErrorCode::AlreadyMember) => "already a member, or invited",
             Self::Protocol(ErrorCode::Forbidden) => "this is not allowed now",
             Self::Protocol(ErrorCode::SessionFull) => "the session is full",
+            Self::Protocol(ErrorCode::MediaType) => "somebody there does not take this kind of content",
             Self::Protocol(code) => code.as_str(),
             Self::InvalidCommand => "the command cannot be read",
             Self::NotRegistered => "there is no account yet; register first",

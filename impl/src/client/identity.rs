@@ -25,6 +25,7 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     identity::{Identity, ServerName, UserHandle},
+    media_type::MediaTypes,
     time::Timestamp,
 };
 use rustls::pki_types::CertificateDer;
@@ -124,6 +125,9 @@ pub struct Configuration {
     /// The user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handle: Option<UserHandle>,
+    /// The media types that whoever runs the client can show, besides plain text.
+    #[serde(default, rename = "media-types", skip_serializing_if = "MediaTypes::is_empty")]
+    pub media_types: MediaTypes,
     /// Where to log in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddress>,
@@ -381,6 +385,7 @@ mod tests {
         assert_eq!(folder.configuration().unwrap(), Configuration::default());
         let kept = Configuration {
             handle: Some("000102030405060708090a0b0c0d0e0f@home1.example".parse().unwrap()),
+            media_types: vec!["image/png".parse().unwrap()].try_into().unwrap(),
             server: Some("home2.example=127.0.0.1:7002".parse().unwrap()),
             registration: Some("home1.example=127.0.0.1:7001".parse().unwrap()),
         };

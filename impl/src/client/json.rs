@@ -35,6 +35,7 @@
 //! | `accept` | `session` | accepts an invitation | `taken` |
 //! | `reject` | `session` | refuses an invitation | `taken` |
 //! | `send` | `session`, `text` | says `text` as `text/plain` | `taken`, with `message` |
+//! | `send-content` | `session`, `media-type`, `content` in hexadecimal digits | says it as this media type, if all others take it | `taken`, with `message` |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | asks who is in the session | `members` |
 //! | `logout` | | logs out; sessions go on | `logged-out` |
@@ -66,7 +67,7 @@
 //! | `sent` | `session`, `message`, `epoch`, `number`, `to`: handles | it went out; for each of `to` one of the next two follows |
 //! | `delivered` | `session`, `message`, `to`, `epoch`, `number` | a member has it: its client has shown it, as a `message` here is shown once its line is written |
 //! | `failed` | `session`, `message`, `to` | a member was gone before it said so; it may have it all the same |
-//! | `unsent` | `session`, `message` | the session ended before it went out |
+//! | `unsent` | `session`, `message` | the session ended, or somebody joined who does not take it, before it went out |
 //! | `member-lost` | `session`, `handle` | the link to a member is lost |
 //! | `not-possible` | `session`, `code` | something taken on cannot be done after all |
 //! | `ended` | `session`, `reason` | the session is over for the user |

@@ -31,7 +31,7 @@ use antiphon_protocol::tls::{Clock, SystemClock};
 use antiphon_spec::identity::ContactAddress;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
-pub use command::{Command, InvalidSessionName, Request, SessionName};
+pub use command::{Command, HexDigits, InvalidSessionName, Request, SessionName};
 pub use event::{ChangeView, ClientEvent, EpochView, INTERFACE, Output, Refusal, verdict_name};
 pub use events::Events;
 pub use safe_text::SafeText;
@@ -104,6 +104,7 @@ impl Client {
         let before = configuration.clone();
         configuration.server = settings.server.or(configuration.server);
         configuration.registration = settings.registration.or(configuration.registration);
+        configuration.media_types = settings.media_types.unwrap_or(configuration.media_types);
         if configuration != before {
             folder.keep_configuration(&configuration)?;
         }

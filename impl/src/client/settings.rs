@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use antiphon_spec::identity::{ContactAddress, ServerName};
+use antiphon_spec::{
+    identity::{ContactAddress, ServerName},
+    media_type::MediaTypes,
+};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +122,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The address to give to others, if it is not the one that is listened on.
     pub advertise: Option<ContactAddress>,
+    /// The media types, besides plain text, that whoever runs the client can show; without any, what the identity folder
+    /// says.
+    pub media_types: Option<MediaTypes>,
 }
 
 impl Settings {
@@ -132,6 +138,7 @@ impl Settings {
             registration: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
+            media_types: None,
         }
     }
 }

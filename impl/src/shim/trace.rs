@@ -5,6 +5,7 @@ use antiphon_protocol::{key::KeyPair, signed::KeyRing};
 use antiphon_spec::{
     identity::{Peer, UserHandle},
     machine::{Context, Machine as _},
+    media_type::MediaTypes,
     message::client_client::{ClientMessage, Content, InvitationMessage, PeerMessage},
     policy::Verdict,
     session::{Action, Event, LocalNumber, Member, Nonce, RelayTag, Session},
@@ -33,6 +34,7 @@ struct Me {
     seed: Hex,
     handle: UserHandle,
     relay: Hex,
+    accepts: MediaTypes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,7 +48,12 @@ struct Timed {
 pub(super) fn trace(shim: &mut Shim, question: Value) -> Result<Answer, BadQuestion> {
     let Trace { me, keys, events } = read(question)?;
     let own = KeyPair::from_seed(&me.seed.array()?).map_err(BadQuestion::new)?;
-    let me = Member { key: own.key_hash(), relay: RelayTag(me.relay.array()?), handle: me.handle };
+    let me = Member {
+        key: own.key_hash(),
+        relay: RelayTag(me.relay.array()?),
+        handle: me.handle,
+        accepts: me.accepts,
+    };
     let mut client = Client { me, keys: shim.keys.ring(own, &keys)?, session: None };
     let steps = events.into_iter().enumerate().map(|(number, timed)| {
         let step = client.step(timed);

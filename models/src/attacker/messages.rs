@@ -269,7 +269,7 @@ impl<'w> Forge<'w> {
         }
         self.misplaces(add);
         let invitation = [
-            InvitationBody::Join(Join { relay: self.me.relay }),
+            InvitationBody::Join(Join { relay: self.me.relay, accepts: self.me.accepts.clone() }),
             InvitationBody::Reject(Reject {}),
             InvitationBody::Cancel(Cancel {}),
         ];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_spec::{
+    media_type::MediaTypes,
     message::client_client::{
         InvitationBody, Invite, Join, PeerMessage, RequestNumber, SessionBody, TokenRequest,
     },
@@ -68,7 +69,7 @@ impl Story<'_> {
         let world = self.model.run_to_rest(self.model.after(&world, &Step::Invite { who: by, whom }));
         let Some(relay) = self.model.cast().member(whom).map(|member| member.relay) else { return world };
         let world = self.shoot(world, whom, by, Way::Standing, |forge| {
-            forge.invitation(InvitationBody::Join(Join { relay }))
+            forge.invitation(InvitationBody::Join(Join { relay, accepts: MediaTypes::default() }))
         });
         self.model.run_to_rest(world)
     }

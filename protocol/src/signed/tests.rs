@@ -2,6 +2,7 @@
 
 use antiphon_spec::{
     identity::{ObjectHandle, UserHandle},
+    media_type::MediaTypes,
     message::registration::Possession,
     session::{
         Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, RelayTag, SessionId, Ticket,
@@ -24,7 +25,12 @@ fn handle(number: u8) -> UserHandle {
 }
 
 fn member(number: u8) -> Member {
-    Member { key: KeyHash([number; 32]), relay: RelayTag([number; 16]), handle: handle(number) }
+    Member {
+        key: KeyHash([number; 32]),
+        relay: RelayTag([number; 16]),
+        handle: handle(number),
+        accepts: MediaTypes::default(),
+    }
 }
 
 fn possession() -> Possession {

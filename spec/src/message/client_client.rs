@@ -12,6 +12,7 @@ use super::common::{Error, Goodbye, Greeting, Ping, Pong};
 use crate::{
     error_code::ErrorCode,
     identity::UserHandle,
+    media_type::MediaTypes,
     session::{Change, Epoch, EpochHash, EpochNumber, Grant, Origin, RelayTag, SessionId, Ticket},
     signed::Signed,
 };
@@ -107,6 +108,8 @@ pub struct Invite {
 pub struct Join {
     /// The invitee's tag in this session.
     pub relay: RelayTag,
+    /// The media types that the invitee takes besides plain text.
+    pub accepts: MediaTypes,
 }
 
 /// The invitee does not join. It says no more: the user's refusal and the preferences' look alike.

@@ -12,6 +12,7 @@ use crate::{
     identity::{Peer, UserHandle},
     limits::{CLOCK_SKEW, SESSION_MEMBERS_MAX},
     machine::Context,
+    media_type::MediaTypes,
     mutant::{Mutant, active},
     signed::Signed,
 };
@@ -98,6 +99,7 @@ pub fn judge_ticket(
             // The wrong variant has no honest tag to offer; nobody dials it.
             relay: issuer.relay,
             handle: peer.handle.clone(),
+            accepts: MediaTypes::default(),
         },
         Err(code) => return Err(code),
     };

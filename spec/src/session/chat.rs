@@ -19,6 +19,7 @@ use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
     limits::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, OUTBOX_MAX, UNACKNOWLEDGED_MAX},
+    media_type::judge_content,
     message::client_client::{Content, Message, PeerMessage, Received, SessionBody},
     mutant::{Mutant, active},
 };
@@ -84,6 +85,10 @@ impl Membership {
         work: &mut Work<'_, '_>,
     ) {
         let too_long = content.0.len() > CONTENT_BYTES_MAX || media_type.len() > MEDIA_TYPE_BYTES_MAX;
+        if !too_long && !self.may_send(&media_type, &content) {
+            work.tell(Notice::NotPossible(ErrorCode::MediaType));
+            return;
+        }
         if too_long || self.chat.outbox.len() >= OUTBOX_MAX {
             work.tell(Notice::NotPossible(ErrorCode::LimitReached));
             return;
@@ -95,11 +100,26 @@ impl Membership {
         }
     }
 
+    /// Whether every other member of the epoch takes this.
+    fn may_send(&self, media_type: &str, content: &Content) -> bool {
+        //= spec/text/sessions.md#media-types
+        //# SESS-175: A sender MUST NOT send a chat message that another member of the epoch doesn't take.
+        judge_content(media_type, &content.0).is_ok_and(|essence| {
+            let mut others = self.epoch.members.iter().filter(|member| member.handle != self.me.handle);
+            others.all(|member| member.accepts.take(&essence) || active(Mutant::MediaTypesIgnored))
+        })
+    }
+
     pub(super) fn say_what_waited(&mut self, work: &mut Work<'_, '_>) {
         while self.chat.unacknowledged.len() < UNACKNOWLEDGED_MAX
             && (self.closing.is_none() || active(Mutant::SaidAfterClosed))
         {
             let Some(Waiting { local, media_type, content }) = self.chat.outbox.pop_front() else { return };
+            if !self.may_send(&media_type, &content) {
+                // Somebody joined while it waited, who does not take it.
+                work.tell(Notice::MessageUnsent { local });
+                continue;
+            }
             self.chat.sent += 1;
             let (epoch, number) = (self.epoch.number, self.chat.sent);
             let linked: Vec<UserHandle> = self.others().cloned().collect();
@@ -127,6 +147,13 @@ impl Membership {
         }
         if said.content.0.len() > CONTENT_BYTES_MAX || said.media_type.len() > MEDIA_TYPE_BYTES_MAX {
             return self.fault(&from.handle, ErrorCode::LimitReached, work);
+        }
+        //= spec/text/sessions.md#media-types
+        //# SESS-176: A member MUST close with `media-type` when a chat message comes that it doesn't take.
+        let taken = judge_content(&said.media_type, &said.content.0)
+            .is_ok_and(|essence| self.me.accepts.take(&essence));
+        if !taken && !active(Mutant::MediaTypeUnchecked) {
+            return self.fault(&from.handle, ErrorCode::MediaType, work);
         }
         let before = self.chat.received_from(&from.handle);
         if said.number <= before && !active(Mutant::DuplicateDelivered) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::{KeyHash, UserHandle, as_bytes},
     limits::SESSION_MEMBERS_MAX,
+    media_type::MediaTypes,
 };
 
 /// Names a session: derived from its [`Origin`], so that nobody can pick somebody else's.
@@ -95,6 +96,8 @@ pub struct Member {
     pub relay: RelayTag,
     /// The member's handle.
     pub handle: UserHandle,
+    /// The media types that the member takes besides plain text.
+    pub accepts: MediaTypes,
 }
 
 /// What an epoch changed against the one before it.

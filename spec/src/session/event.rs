@@ -202,7 +202,8 @@ pub enum Notice {
         /// The member.
         to: UserHandle,
     },
-    /// The session was over before what the user said could be sent to anybody.
+    /// The session was over, or somebody had joined who does not take its media type, before what the user said could be
+    /// sent to anybody.
     MessageUnsent {
         /// What the user said.
         local: LocalNumber,

@@ -78,7 +78,12 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
         }
         work.push(Action::Disarm(Timer::Invitation(from.handle.clone())));
-        let newcomer = Member { key: from.key, relay: join.relay, handle: from.handle.clone() };
+        let newcomer = Member {
+            key: from.key,
+            relay: join.relay,
+            handle: from.handle.clone(),
+            accepts: join.accepts.clone(),
+        };
         let number = self.request_token(Change::Join(newcomer), work);
         self.invitations.insert(from.handle.clone(), Invitation::Token(number, from.clone()));
         Next::Stay

@@ -34,7 +34,7 @@ impl Invited {
     pub(super) fn decide(&self, event: Event, id: SessionId, me: &Member, work: &mut Work<'_, '_>) -> Next {
         match event {
             Event::Accept => {
-                let join = InvitationBody::Join(Join { relay: me.relay });
+                let join = InvitationBody::Join(Join { relay: me.relay, accepts: me.accepts.clone() });
                 work.push(Action::Disarm(Timer::Answer));
                 work.invitation(id, &self.inviter.handle, join);
                 work.push(Action::Arm { timer: Timer::Join, after: WELCOME_DEADLINE });

@@ -9,6 +9,7 @@ use crate::{
     error_code::ErrorCode,
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
     machine::{Context, Machine},
+    media_type::MediaTypes,
     message::client_client::{
         Content, InvitationBody, InvitationMessage, PeerMessage, Reject, RequestNumber, SessionBody,
         SessionMessage, TokenRequest,
@@ -81,7 +82,13 @@ impl Verify for Keys {
 
 fn member(index: u8) -> Member {
     let handle = UserHandle { id: ObjectHandle([index; 16]), home: "a.example".parse().unwrap() };
-    Member { key: KeyHash([index; 32]), relay: RelayTag([index; 16]), handle }
+    Member { key: KeyHash([index; 32]), relay: RelayTag([index; 16]), handle, accepts: taken_by(index) }
+}
+
+/// Whoever comes last takes nothing but plain text.
+fn taken_by(index: u8) -> MediaTypes {
+    let types = if index < 4 { vec!["text/html".parse().unwrap()] } else { vec![] };
+    types.try_into().unwrap()
 }
 
 fn index(handle: &UserHandle) -> u8 {
@@ -158,7 +165,8 @@ impl Net {
             self.open.insert((who, local), None);
         }
         let content = Content(b"hello".as_slice().into());
-        self.feed(who, Event::Say { local, media_type: "text/plain".into(), content });
+        let media_type = if self.said.is_multiple_of(2) { "text/html; charset=utf-8" } else { "text/plain" };
+        self.feed(who, Event::Say { local, media_type: media_type.into(), content });
     }
 
     /// What a user is told of what it said: each thing is sent or not, and then settled once for each member.
@@ -186,6 +194,10 @@ impl Net {
             }
             Notice::Ended(_) => {
                 assert!(self.open.keys().all(|(sender, _)| *sender != who), "{who} ends in silence");
+            }
+            Notice::NotPossible(ErrorCode::MediaType) => {
+                let last = (who, LocalNumber(self.said));
+                self.open.retain(|open, waiting| *open != last || waiting.is_some());
             }
             Notice::Invited { .. }
             | Notice::InvitationRejected { .. }

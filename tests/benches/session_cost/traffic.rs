@@ -19,6 +19,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     identity::{Peer, UserHandle},
     machine::{Context, Machine as _},
+    media_type::MediaTypes,
     message::client_client::{ClientMessage, Content, PeerMessage},
     policy::Verdict,
     session::{Action, Event, LocalNumber, Member, Nonce, RelayTag, Session},
@@ -107,7 +108,11 @@ impl Table {
             }
             let Peer { handle, key } = verified[number].peer().expect("a user is a peer");
             let relay = RelayTag([7; 16]);
-            people.push(Person { member: Member { key, relay, handle }, keys, machine: None });
+            people.push(Person {
+                member: Member { key, relay, handle, accepts: MediaTypes::default() },
+                keys,
+                machine: None,
+            });
         }
         let number = |(number, person): (usize, &Person)| (person.member.handle.clone(), number);
         let numbers = people.iter().enumerate().map(number).collect();

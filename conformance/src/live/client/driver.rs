@@ -25,6 +25,7 @@
 //! | `invite` | `session`, `handle` | invites somebody | `taken` |
 //! | `accept`, `reject` | `session` | answers an invitation | `taken` |
 //! | `send` | `session`, `text` | says it as `text/plain` | `taken`: `message`, a number that names it in the session |
+//! | `send-content` | `session`, `media-type`, `content`: hexadecimal digits | says it as this media type, if all others take it | `taken`: `message` |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | says who is there | `members`: `number`, `hash`, `members`, `coordinator` |
 //! | `logout` | | logs out | `logged-out` |

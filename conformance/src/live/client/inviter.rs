@@ -6,6 +6,7 @@ use antiphon_protocol::signed::session_id;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::ContactAddress,
+    media_type::MediaTypes,
     message::{client_client::*, client_server::ToServer},
     session::{Change, EpochHash, EpochNumber, Grant, Member, SessionId},
 };
@@ -171,7 +172,7 @@ async fn invitee_lost(world: Arc<World>) -> Result<(), Failure> {
 
 async fn join_twice(world: Arc<World>) -> Result<(), Failure> {
     let (chair, mut link) = Chair::inviting(&world).await?;
-    let join = || InvitationBody::Join(Join { relay: chair.scene.a.relay });
+    let join = || InvitationBody::Join(Join { relay: chair.scene.a.relay, accepts: MediaTypes::default() });
     link.invitation(chair.session, join()).await?;
     link.invited(chair.session).await?;
     link.invitation(chair.session, join()).await?;
@@ -246,7 +247,7 @@ impl Room {
     /// ..who wants to join, so that the client requests the token.
     async fn token_is_requested(&mut self) -> Result<Link, Failure> {
         let mut link = self.invites_c().await?;
-        let join = Join { relay: self.scene.c.relay };
+        let join = Join { relay: self.scene.c.relay, accepts: MediaTypes::default() };
         link.invitation(self.epoch.session, InvitationBody::Join(join)).await?;
         self.to_a.hears(&self.epoch, request(1, self.join_of_c())).await?;
         Ok(link)
@@ -274,7 +275,7 @@ async fn requests_token(world: Arc<World>) -> Result<(), Failure> {
     let mut link = room.invites_c().await?;
     link.alive().await?;
     room.to_a.alive().await?;
-    let join = Join { relay: room.scene.c.relay };
+    let join = Join { relay: room.scene.c.relay, accepts: MediaTypes::default() };
     link.invitation(room.epoch.session, InvitationBody::Join(join)).await?;
     room.to_a.hears(&room.epoch, request(1, room.join_of_c())).await
 }

@@ -9,6 +9,7 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     error_code::ErrorCode,
+    media_type::MediaTypes,
     message::client_client::*,
     session::{EpochHash, EpochNumber},
 };
@@ -32,7 +33,7 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a client that is dialled greets first, answers pings, and ignores a pong to nothing" => greeted;
     "link/begins-with-join" ["SESS-007"] twin "invitee/accepts"
         "a link begins with a join" => |world| first_is_refused(world, ErrorCode::UnexpectedMessage, |scene| {
-            Ok(InvitationBody::Join(Join { relay: scene.a.relay }))
+            Ok(InvitationBody::Join(Join { relay: scene.a.relay, accepts: MediaTypes::default() }))
         });
     "link/begins-with-reject" ["SESS-007"] twin "invitee/accepts"
         "a link begins with a reject" => |world| first_is_refused(world, ErrorCode::UnexpectedMessage, |_| Ok(InvitationBody::Reject(Reject {})));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use antiphon_spec::{
     error_code::ErrorCode,
+    media_type::MediaTypes,
     message::client_client::*,
     session::{Change, EpochHash, EpochNumber, Grant, Member, SessionId, Ticket},
     signed::Signed,
@@ -379,7 +380,10 @@ async fn granted_for_nothing(world: Arc<World>) -> Result<(), Failure> {
 async fn join_step(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     room.to_b
-        .invitation(room.epoch.session, InvitationBody::Join(Join { relay: room.scene.b.relay }))
+        .invitation(
+            room.epoch.session,
+            InvitationBody::Join(Join { relay: room.scene.b.relay, accepts: MediaTypes::default() }),
+        )
         .await?;
     room.to_b.refused(ErrorCode::UnexpectedMessage).await?;
     room.to_a.alive().await

@@ -13,7 +13,7 @@ use super::{
     chain::{content, forked, in_epoch, message, received, request},
     line::Link,
     live_cases,
-    scene::Room,
+    scene::{Chair, Room},
 };
 use crate::{
     case::Failure,
@@ -65,6 +65,16 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a media type of 256 bytes" => |world| refused(world, ErrorCode::LimitReached, |epoch| {
             in_epoch(epoch, content(1, b"a", &media_type(256)))
         });
+    "messages/not-taken" ["SESS-176"] twin "messages/heard"
+        "a message of a media type that the client doesn't list" => |world| refused(world, ErrorCode::MediaType, |epoch| {
+            in_epoch(epoch, content(1, b"never", "application/x-antiphon-no-such-type"))
+        });
+    "messages/plain-text-not-in-utf-8" ["SESS-176", "SESS-115"] twin "messages/heard"
+        "plain text that isn't UTF-8" => |world| refused(world, ErrorCode::MediaType, |epoch| {
+            in_epoch(epoch, content(1, b"\xff", "text/plain"))
+        });
+    "messages/sends-what-all-take" ["SESS-175"]
+        "the user sends an image to somebody who takes it, and something else to one who doesn't" => sends_what_all_take;
     "messages/of-stranger" ["SESS-016"] twin "messages/heard"
         "somebody who is no member speaks" => of_stranger;
     "messages/of-newcomer" ["SESS-112"] twin "messages/heard"
@@ -77,8 +87,9 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "a member is refused, and the session goes on with the coordinator" => goes_on_without;
 };
 
+/// A media type for plain text, so long.
 fn media_type(length: usize) -> String {
-    format!("text/{}", "a".repeat(length - 5))
+    format!("text/plain; a={}", "a".repeat(length - 14))
 }
 
 async fn heard(world: Arc<World>) -> Result<(), Failure> {
@@ -260,6 +271,26 @@ async fn longest(world: Arc<World>) -> Result<(), Failure> {
     room.to_b.say(&room.epoch, content(1, &[b'a'; 16_384], &media_type(255))).await?;
     room.to_b.hears(&room.epoch, received(1)).await?;
     room.scene.client.tells("message", json!({"from": room.scene.b.handle})).await
+}
+
+async fn sends_what_all_take(world: Arc<World>) -> Result<(), Failure> {
+    let (mut chair, mut to_a) = Chair::inviting(&world).await?;
+    chair.scene.a.accepts =
+        vec!["image/png".parse().map_err(Failure::harness)?].try_into().map_err(Failure::harness)?;
+    let newcomer = chair.scene.a.member();
+    chair.join(&mut to_a, &newcomer).await?;
+    to_a.say(&chair.epoch, SessionBody::Complete(Complete {})).await?;
+    let after = super::chain::next(&chair.epoch, Change::Join(newcomer))?;
+    to_a.hears(&chair.epoch, super::chain::commit(&after, &[(&chair.me.handle, 0)])).await?;
+    chair.scene.client.begins(&after).await?;
+    let send = |media_type: &str| {
+        let session = hex::encode(chair.session.0);
+        json!({"command": "send-content", "session": session, "media-type": media_type, "content": "89504e47"})
+    };
+    let (gif, png) = (send("image/gif"), send("image/png"));
+    chair.scene.client.done(gif, "refused").await?;
+    chair.scene.client.done(png, "taken").await?;
+    to_a.hears(&after, content(1, b"\x89PNG", "image/png")).await
 }
 
 async fn of_stranger(world: Arc<World>) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::ContactAddress,
+    media_type::MediaTypes,
     message::client_client::*,
     session::{Change, Epoch, Member, Nonce, SessionId},
 };
@@ -182,7 +183,10 @@ fn fill(epoch: &mut Epoch, _: &Member, scene: &Scene) -> Result<(), Failure> {
     for number in 0xa0u8..0xbe {
         let handle = scene.realm.home.handle(number);
         let key = antiphon_spec::identity::KeyHash([number; 32]);
-        *epoch = next(epoch, Change::Join(Member { key, relay: scene.c.relay, handle }))?;
+        *epoch = next(
+            epoch,
+            Change::Join(Member { key, relay: scene.c.relay, handle, accepts: MediaTypes::default() }),
+        )?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use antiphon_protocol::{
 };
 use antiphon_spec::{
     identity::{ContactAddress, Identity, ObjectHandle, ServerName, UserHandle},
+    media_type::MediaTypes,
     message::client_client::ClientMessage,
     session::{Member, RelayTag},
     time::Timestamp,
@@ -142,6 +143,8 @@ pub(super) struct Person {
     pub(super) credentials: Credentials,
     pub(super) address: ContactAddress,
     pub(super) relay: RelayTag,
+    /// The media types that the person takes besides plain text.
+    pub(super) accepts: MediaTypes,
     listener: TcpListener,
     trust: Arc<Trust>,
 }
@@ -155,11 +158,25 @@ impl Person {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::harness)?;
         let address = ContactAddress(listener.local_addr().map_err(Failure::harness)?);
         let relay = RelayTag([number; 16]);
-        Ok(Self { handle, key, credentials, address, relay, listener, trust: Arc::clone(&realm.trust) })
+        Ok(Self {
+            handle,
+            key,
+            credentials,
+            address,
+            relay,
+            accepts: MediaTypes::default(),
+            listener,
+            trust: Arc::clone(&realm.trust),
+        })
     }
 
     pub(super) fn member(&self) -> Member {
-        Member { key: self.key.key_hash(), relay: self.relay, handle: self.handle.clone() }
+        Member {
+            key: self.key.key_hash(),
+            relay: self.relay,
+            handle: self.handle.clone(),
+            accepts: self.accepts.clone(),
+        }
     }
 
     /// Proves itself with these credentials from now on.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use antiphon_spec::{
     identity::{KeyHash, UserHandle},
+    media_type::MediaTypes,
     message::{
         client_client::*,
         server_server::{Profile, ProfileVersion},
@@ -112,7 +113,7 @@ impl Scene {
         match link.invited(epoch.session).await? {
             InvitationBody::Join(join) => {
                 let key = key_of(&link)?;
-                Ok((link, Member { key, relay: join.relay, handle: self.me() }))
+                Ok((link, Member { key, relay: join.relay, handle: self.me(), accepts: join.accepts }))
             }
             other => Err(Failure::unexpected("join", shown(&other))),
         }
@@ -243,7 +244,12 @@ impl Chair {
         let InvitationBody::Invite(Invite { origin, .. }) = link.invited(session).await? else {
             return Err(Failure::unexpected("invite", "another step"));
         };
-        let me = Member { key: key_of(&link)?, relay: tag_of(&created)?, handle: scene.me() };
+        let me = Member {
+            key: key_of(&link)?,
+            relay: tag_of(&created)?,
+            handle: scene.me(),
+            accepts: MediaTypes::default(),
+        };
         let epoch = Epoch::first(session, origin, me.clone());
         scene.client.begins(&epoch).await?;
         Ok((Self { scene, session, epoch, me }, link))
@@ -293,7 +299,11 @@ impl Chair {
 
     /// A newcomer accepts, is welcomed, and is admitted by the client; what is missing is that it completes.
     pub(super) async fn join(&self, link: &mut Link, newcomer: &Member) -> Result<Signed<Ticket>, Failure> {
-        link.invitation(self.session, InvitationBody::Join(Join { relay: newcomer.relay })).await?;
+        link.invitation(
+            self.session,
+            InvitationBody::Join(Join { relay: newcomer.relay, accepts: newcomer.accepts.clone() }),
+        )
+        .await?;
         let InvitationBody::Welcome(welcome) = link.invited(self.session).await? else {
             return Err(Failure::unexpected("welcome", "another step"));
         };

@@ -189,7 +189,7 @@ fn requests(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     let (mut trace, epoch) = invited_by_member()?;
     trace.said(1, &epoch, close(&epoch, &hand_over, 3)?)?;
-    trace.told(4, epoch.session, InvitationBody::Join(Join { relay: member(4)?.relay }))?;
+    trace.told(4, epoch.session, InvitationBody::Join(join_of(4)?))?;
     trace.shows("")?;
     trace.said(1, &epoch, commit(&next(&epoch, hand_over.clone())?, &SILENCE)?)?;
     trace.shows("user epoch 3, 3 token-request")?;

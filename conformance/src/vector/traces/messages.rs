@@ -18,8 +18,8 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
             media_type: media_type.into(),
         })
     };
-    let media_type = format!("text/{}", "a".repeat(250));
-    let long_media_type = format!("text/{}", "a".repeat(251));
+    let media_type = format!("text/plain; a={}", "a".repeat(241));
+    let long_media_type = format!("text/plain; a={}", "a".repeat(242));
     for (slug, requirement, about, said) in [
         (
             "message",
@@ -68,7 +68,7 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
         ),
         (
             "received-for-nothing",
-            "SESS-025",
+            "SESS-170",
             "an acknowledgement of nothing",
             vec![in_epoch(&epoch, SessionBody::Received(Received { number: 1 }))],
         ),
@@ -308,7 +308,8 @@ fn outcomes(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-173", "SESS-172"],
         "the session ends: one message isn't acknowledged by all, another wasn't sent",
     )?);
-    unsent(cases)
+    unsent(cases)?;
+    media_types(cases)
 }
 
 /// Acknowledgements of what was not said.
@@ -343,6 +344,71 @@ fn unsent(cases: &mut Vec<VectorCase>) -> Made<()> {
         "received-in-wrong-epoch",
         &["SESS-170"],
         "an acknowledgement comes of a message of the epoch before, as if it were one of this epoch",
+    )?);
+    Ok(())
+}
+
+/// Messages of other types than plain text. Person 3 takes PNG images; persons 1 and 2 take messages of several parts, too.
+fn media_types(cases: &mut Vec<VectorCase>) -> Made<()> {
+    let content = |number: u64, media_type: &str, content: &[u8]| {
+        SessionBody::Message(Message {
+            number,
+            content: Content(content.into()),
+            media_type: media_type.into(),
+        })
+    };
+    let (mut trace, epoch) = joined()?;
+    trace.said(3, &epoch, content(1, "image/png", b"\x89PNG"))?;
+    trace.shows("user message 1 of 3, 3 received")?;
+    trace.said(1, &epoch, content(1, "Multipart/Mixed; boundary=\"a;b\"", b"--a;b--"))?;
+    trace.shows("user message 1 of 1, 1 received")?;
+    trace.said(3, &epoch, content(2, "text/plain;charset=utf-8", b"and this"))?;
+    trace.shows("user message 2 of 3, 3 received")?;
+    cases.push(trace.done(
+        "media-types-taken",
+        &["SESS-176", "SESS-108"],
+        "content of media types that the member lists, whatever their parameters and capitals",
+    )?);
+    for (slug, about, media_type, bytes) in [
+        ("media-type-not-taken", "content of a media type that the member doesn't list", "text/html", b"a"),
+        ("media-type-without-form", "content of a media type that is none", "image", b"a"),
+        ("plain-text-not-in-utf-8", "plain text that isn't UTF-8", "text/plain", b"\xff"),
+    ] {
+        let (mut trace, epoch) = joined()?;
+        trace.said(3, &epoch, content(1, media_type, bytes))?;
+        trace.shows("3 close media-type, user member-lost 3")?;
+        cases.push(trace.done(slug, &["SESS-176"], about)?);
+    }
+    let (mut trace, epoch) = joined()?;
+    trace.say_content("image/png", b"\x89PNG")?;
+    trace.shows("1+3 message, user sent 1")?;
+    for (media_type, bytes) in [("multipart/mixed; boundary=a", b"--a--".as_slice()), ("text/plain", b"\xff")]
+    {
+        trace.say_content(media_type, bytes)?;
+        trace.shows("user not-possible")?;
+    }
+    trace.say("then in words")?;
+    trace.shows("1+3 message, user sent 2")?;
+    trace.change(&epoch, &Change::Leave(handle_of(3)?), 3, &[(1, 0), (2, 2), (3, 0)])?;
+    trace.say_content("multipart/mixed; boundary=a", b"--a--")?;
+    trace.shows("1 message, user sent 1")?;
+    cases.push(trace.done(
+        "sends-what-all-take",
+        &["SESS-175", "SESS-115"],
+        "the user says what all others take, what one of them doesn't take, and that again when this one has left",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    let join = Change::Join(member(4)?);
+    trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &member(4)?, 1, 1)? }))?;
+    trace.said(1, &epoch, close(&epoch, &join, 1)?)?;
+    trace.say_content("image/png", b"\x89PNG")?;
+    trace.say("in words")?;
+    trace.said(1, &epoch, commit(&next(&epoch, join)?, &SILENCE)?)?;
+    trace.shows("user epoch 3, user unsent #1, 1+3+4 message, user sent 1")?;
+    cases.push(trace.done(
+        "newcomer-takes-less",
+        &["SESS-177", "SESS-175"],
+        "somebody joins who doesn't take what has waited for the epoch to begin",
     )?);
     Ok(())
 }

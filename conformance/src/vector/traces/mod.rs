@@ -142,11 +142,16 @@ impl Trace {
     }
 
     fn say(&mut self, text: &str) -> Made<()> {
-        let content = Content(text.as_bytes().into());
+        self.say_content("text/plain", text.as_bytes())
+    }
+
+    fn say_content(&mut self, media_type: &str, bytes: &[u8]) -> Made<()> {
+        let content = Content(bytes.into());
         self.said += 1;
         let (local, told) = (LocalNumber(self.said), self.said);
-        let told = json!({"event": "say", "message": told, "media-type": "text/plain", "content": hex::encode(text)});
-        self.event(told, Event::Say { local, media_type: "text/plain".into(), content })
+        let told =
+            json!({"event": "say", "message": told, "media-type": media_type, "content": hex::encode(bytes)});
+        self.event(told, Event::Say { local, media_type: media_type.into(), content })
     }
 
     fn leave(&mut self) -> Made<()> {
@@ -201,7 +206,7 @@ impl Trace {
 
     fn done(self, slug: &str, requirements: &[&str], about: &str) -> Made<VectorCase> {
         let keys: Vec<String> = self.keys.all().map(hex::encode).collect();
-        let me = json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "relay": hex::encode(self.me.relay.0)});
+        let me = json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "relay": hex::encode(self.me.relay.0), "accepts": self.me.accepts});
         let draft = Draft::new(format!("traces/{slug}"), Role::Member, "trace", requirements, about);
         Ok(draft
             .input("me", me)
@@ -278,6 +283,12 @@ fn message(number: u64, text: &str) -> SessionBody {
     })
 }
 
+/// What a person of the vectors joins with.
+fn join_of(number: u8) -> Made<Join> {
+    let Member { relay, accepts, .. } = member(number)?;
+    Ok(Join { relay, accepts })
+}
+
 fn invite(epoch: &Epoch) -> InvitationMessage {
     InvitationMessage {
         body: InvitationBody::Invite(Invite { origin: epoch.origin, lifetime: 120 }),
@@ -332,7 +343,7 @@ fn coordinator_of(others: &[u8]) -> Made<(Trace, Epoch)> {
         let newcomer = member(*who)?;
         trace.invite(*who)?;
         trace.link_up(*who)?;
-        trace.told(*who, epoch.session, InvitationBody::Join(Join { relay: newcomer.relay }))?;
+        trace.told(*who, epoch.session, InvitationBody::Join(join_of(*who)?))?;
         trace.said(*who, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 2, 2)? }))?;
         trace.said(*who, &epoch, SessionBody::Complete(Complete {}))?;
         for member in others.get(..joined).unwrap_or_default() {
@@ -356,7 +367,7 @@ fn invited_by_member() -> Made<(Trace, Epoch)> {
 /// ..who has accepted: the token is asked for.
 fn asked_for_token() -> Made<(Trace, Epoch)> {
     let (mut trace, epoch) = invited_by_member()?;
-    trace.told(4, epoch.session, InvitationBody::Join(Join { relay: member(4)?.relay }))?;
+    trace.told(4, epoch.session, InvitationBody::Join(join_of(4)?))?;
     trace.shows("1 token-request")?;
     Ok((trace, epoch))
 }

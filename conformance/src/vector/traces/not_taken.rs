@@ -16,7 +16,7 @@ fn steps() -> Made<Vec<(&'static str, InvitationBody)>> {
     let ticket = ticket(&epoch, &member(2)?, 1, 1)?;
     Ok(vec![
         ("invite", InvitationBody::Invite(Invite { origin: epoch.origin, lifetime: 120 })),
-        ("join", InvitationBody::Join(Join { relay: member(3)?.relay })),
+        ("join", InvitationBody::Join(join_of(3)?)),
         ("reject", InvitationBody::Reject(Reject {})),
         ("cancel", InvitationBody::Cancel(Cancel {})),
         ("welcome", InvitationBody::Welcome(Welcome { epoch: Arc::new(epoch), ticket })),
@@ -284,7 +284,7 @@ fn steps_at_member(cases: &mut Vec<VectorCase>) -> Made<()> {
         )?);
     }
     let (mut trace, epoch) = asked_for_token()?;
-    trace.told(4, epoch.session, InvitationBody::Join(Join { relay: member(4)?.relay }))?;
+    trace.told(4, epoch.session, InvitationBody::Join(join_of(4)?))?;
     trace.shows("4 close unexpected-message, user invitation-failed 4")?;
     cases.push(trace.done("invitee-joins-twice", &["SESS-024"], "an invitee accepts a second time")?);
     Ok(())

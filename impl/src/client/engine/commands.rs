@@ -3,6 +3,7 @@
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::UserHandle,
+    media_type::TEXT_PLAIN,
     message::client_client::Content,
     policy::{HandleSet, Preferences, Verdict},
     session::{Event, LocalNumber},
@@ -47,10 +48,10 @@ impl Engine {
             Command::Accept { session } => self.in_session(id, name, session, Event::Accept),
             Command::Reject { session } => self.in_session(id, name, session, Event::Refuse),
             Command::Send { session, text } => {
-                let content = Content(text.into_bytes().into());
-                let local = self.next_local(session);
-                let media_type = "text/plain".into();
-                self.in_session(id, name, session, Event::Say { local, media_type, content });
+                self.say(id, name, session, TEXT_PLAIN, text.into_bytes());
+            }
+            Command::SendContent { session, media_type, content } => {
+                self.say(id, name, session, &media_type, content.0);
             }
             Command::Leave { session } => self.in_session(id, name, session, Event::Leave),
             Command::Members { session } => self.members(id, session),
@@ -96,6 +97,19 @@ impl Engine {
             }
         };
         self.outputs.insert(before.min(self.outputs.len()), Output { id, event });
+    }
+
+    fn say(
+        &mut self,
+        id: Option<u64>,
+        command: &'static str,
+        session: SessionName,
+        media_type: &str,
+        content: Vec<u8>,
+    ) {
+        let local = self.next_local(session);
+        let content = Content(content.into());
+        self.in_session(id, command, session, Event::Say { local, media_type: media_type.into(), content });
     }
 
     /// Names what the user says next in a session.

@@ -367,7 +367,7 @@ impl Engine {
     fn member(&mut self) -> Option<Member> {
         let relay = RelayTag(self.entropy()?);
         let Peer { handle, key } = self.me.as_ref()?.peer.clone();
-        Some(Member { key, relay, handle })
+        Some(Member { key, relay, handle, accepts: self.configuration.media_types.clone() })
     }
 
     /// 16 fresh random bytes. Without any the client cannot go on.

@@ -3,6 +3,7 @@
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{KeyHash, UserHandle},
+    media_type::MediaTypes,
     message::{
         client_client::Content,
         server_server::{LoginEpoch, ProfileVersion},
@@ -150,7 +151,12 @@ fn answers_are_written() {
 #[test]
 fn epochs_are_written() {
     let origin = Origin { key: KeyHash([1; 32]), nonce: Nonce([2; 16]) };
-    let creator = Member { key: KeyHash([1; 32]), relay: RelayTag([2; 16]), handle: alice() };
+    let creator = Member {
+        key: KeyHash([1; 32]),
+        relay: RelayTag([2; 16]),
+        handle: alice(),
+        accepts: MediaTypes::default(),
+    };
     let epoch = Epoch::first(SessionId([7; 32]), origin, creator);
     let view = EpochView::of(&epoch);
     assert_eq!(view.hash.len(), 64);

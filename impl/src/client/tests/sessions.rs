@@ -6,7 +6,7 @@ use super::{
     server::Registrar,
     world::{User, World},
 };
-use crate::client::{ClientEvent, Command, Refusal, SessionName};
+use crate::client::{ClientEvent, Command, HexDigits, Refusal, SessionName, Settings};
 
 fn refusal(event: &ClientEvent) -> Refusal {
     let ClientEvent::Refused { code, .. } = event else { panic!("not refused: {event:?}") };
@@ -19,7 +19,7 @@ async fn an_account_is_kept_and_found_again() {
     let alice = world.user("alice", &world.home1).await;
     let handle = alice.handle();
     alice.quits().await;
-    let settings = crate::client::Settings::new(world.settings("alice", &world.home1).identity);
+    let settings = Settings::new(world.settings("alice", &world.home1).identity);
     let mut again = User::start("alice again", settings).await;
     assert_eq!(again.handle, Some(handle));
     assert!(matches!(again.ask(Command::Login {}).await, ClientEvent::LoggedIn { .. }));
@@ -41,6 +41,43 @@ async fn a_registration_that_proves_nothing_is_refused() {
         assert_eq!(refusal(&user.ask(Command::Register {}).await), expected, "{registrar:?}");
         assert_eq!(refusal(&user.ask(Command::Login {}).await), Refusal::NotRegistered);
         assert_eq!(refusal(&user.ask(Command::Create {}).await), Refusal::NotRegistered);
+        user.quits().await;
+    }
+}
+
+#[tokio::test]
+async fn content_goes_to_those_who_all_take_it() {
+    let world = World::new().await;
+    let png = || vec!["image/png".parse().unwrap()].try_into().unwrap();
+    let settings = Settings { media_types: Some(png()), ..world.settings("bob", &world.home1) };
+    // The identity folder keeps the list.
+    User::start("bob for once", settings).await.quits().await;
+    let mut alice = world.user("alice", &world.home1).await;
+    let mut bob = world.user("bob", &world.home1).await;
+    let mut carol = world.user("carol", &world.home2).await;
+    let session = alice.create().await;
+    let (a, b, c) = (alice.handle(), bob.handle(), carol.handle());
+    alice.brings(session, &mut bob).await;
+    alice.sees(session, &[&a, &b]).await;
+    let send = |media_type: &str| Command::SendContent {
+        session,
+        media_type: media_type.to_owned(),
+        content: HexDigits(b"\x89PNG".to_vec()),
+    };
+    let taken = ClientEvent::Taken { command: "send-content", session, message: Some(2) };
+    assert_eq!(refusal(&alice.ask(send("image/gif")).await), Refusal::Protocol(ErrorCode::MediaType));
+    assert_eq!(alice.ask(send("image/png")).await, taken);
+    let content = bob
+        .wait("the image", |output| match &output.event {
+            ClientEvent::Message { media_type, content, .. } if media_type == "image/png" => content.clone(),
+            _ => None,
+        })
+        .await;
+    assert_eq!(content, "89504e47");
+    alice.brings(session, &mut carol).await;
+    alice.sees(session, &[&a, &b, &c]).await;
+    assert_eq!(refusal(&alice.ask(send("image/png")).await), Refusal::Protocol(ErrorCode::MediaType));
+    for user in [alice, bob, carol] {
         user.quits().await;
     }
 }
