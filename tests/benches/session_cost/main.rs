@@ -2,11 +2,11 @@
 //! the same bytes in the same run.
 //!
 //! `cargo bench -p antiphon-tests --bench session_cost` prints a table; `-- join`, `-- alone` or `-- at-once` measures
-//! just that. All clients of a session, and the twin, run in
-//! this process on one thread, in rounds that take turns, so that what disturbs one disturbs the other; the server that
-//! the clients are logged in at is a process of its own, whose CPU time counts as theirs. The twin ([`bare`]) has the
-//! same certificates and as many full mutual handshakes, and carries the frames that the session's machines say
-//! ([`traffic`]), without any task, queue, decoding or policy: it is the limit, not a rival.
+//! just that. All clients of a session, and the twin, run in this process on one thread, in rounds that take turns, so
+//! that what disturbs one disturbs the other; the two servers that the clients are logged in at are processes of their
+//! own, whose CPU time counts as theirs. The twin ([`bare`]) has the same certificates and as many full mutual
+//! handshakes, and carries the frames that the session's machines say ([`traffic`]), without any task, queue, decoding
+//! or policy: it is the limit, not a rival.
 #![allow(
     clippy::panic,
     clippy::expect_used,
@@ -58,16 +58,17 @@ fn main() {
 
 async fn run() {
     let town = Town::found(env!("CARGO_BIN_EXE_antiphon-under-test")).await;
-    let mut server = town.server("home.example").await;
+    let mut servers = [town.server("home1.example").await, town.server("home2.example").await];
     let most = MEMBERS[MEMBERS.len() - 1];
     let mut people = Vec::new();
     let mut identities: Vec<PathBuf> = Vec::new();
     for number in 0..most {
         let name = format!("person{number}");
-        people.push(Person::settle(&town, &name, &server).await);
+        people.push(Person::settle(&town, &name, &servers[number % 2]).await);
         identities.push(town.folder().join(name));
     }
-    let clocks = Clocks::new(vec![server.process().id()]);
+    people::open_up(&mut people).await;
+    let clocks = Clocks::new(servers.iter_mut().map(|server| server.process().id()).collect());
     let root = town.folder().join("authority/root.pem");
     println!("{ROUNDS} rounds, medians; content of {CONTENT_BYTES} bytes; CPU and time per join or message");
     println!("{}", figures::head());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use antiphon::client::{Client, ClientEvent, Command, Events, Request, Running, SessionName, Settings};
-use antiphon_spec::identity::UserHandle;
+use antiphon_spec::{identity::UserHandle, policy::Verdict};
 use antiphon_tests::{Service, Town, in_time};
 use futures::future::join_all;
 use tokio::sync::mpsc;
@@ -64,6 +64,12 @@ impl Person {
         self.sees("an epoch", wanted).await;
     }
 
+    /// Says whom it lets in, and whom of these it gives its address and dials.
+    async fn prefers(&mut self, allow: Vec<UserHandle>) {
+        self.does(Command::SetPreferences { allow, deny: Vec::new(), default: Verdict::Allow }).await;
+        self.sees("preferences", |event| matches!(event, ClientEvent::PreferencesSet { .. })).await;
+    }
+
     /// Begins a session.
     pub(crate) async fn creates(&mut self) -> SessionName {
         self.does(Command::Create {}).await;
@@ -72,6 +78,16 @@ impl Person {
                 return session;
             }
         }
+    }
+}
+
+/// Everybody names everybody else on the list of those who may dial.
+pub(crate) async fn open_up(people: &mut [Person]) {
+    let all: Vec<UserHandle> = people.iter().map(|person| person.handle.clone()).collect();
+    for person in people {
+        let others = all.iter().filter(|handle| **handle != person.handle);
+        let others = others.cloned().collect();
+        person.prefers(others).await;
     }
 }
 

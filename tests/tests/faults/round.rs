@@ -71,6 +71,13 @@ impl Round {
         for (name, home, local) in PEOPLE {
             clients.push(town.citizen(name, &servers[home], &servers[local]).await);
         }
+        // Everybody dials everybody, so that no link depends on a server.
+        let handles: Vec<String> = clients.iter().map(|client| client.handle().to_owned()).collect();
+        for client in &mut clients {
+            let others: Vec<&String> = handles.iter().filter(|handle| *handle != client.handle()).collect();
+            let set = json!({"command": "set-preferences", "allow": others, "deny": [], "default": "allow"});
+            client.done(set, "preferences-set").await;
+        }
         let [alice, bob, carol, dave, erin] = <[Client; 5]>::try_from(clients).unwrap();
         let (mut alice, mut bob, mut carol, mut dave) = (alice, bob, carol, dave);
         let session = alice.creates().await;
