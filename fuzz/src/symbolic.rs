@@ -12,7 +12,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, Peer, UserHandle},
     media_type::MediaTypes,
-    session::{Epoch, EpochHash, Grant, Member, Origin, RelayTag, SessionId, Ticket},
+    session::{Commitment, Epoch, EpochHash, Grant, Member, Origin, RelayTag, SessionId, Ticket},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 
@@ -58,6 +58,10 @@ impl Sign for Holder {
     fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
         sign(self.0, ticket)
     }
+
+    fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment> {
+        sign(self.0, commitment)
+    }
 }
 
 impl Verify for Holder {
@@ -67,6 +71,21 @@ impl Verify for Holder {
 
     fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
         verify(ticket, signer)
+    }
+
+    fn verify_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+        signer: &KeyHash,
+    ) -> Result<Commitment, SignatureRejected> {
+        verify(commitment, signer)
+    }
+
+    fn read_unverified_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+    ) -> Result<Commitment, SignatureRejected> {
+        open(commitment).map(|(_, commitment)| commitment)
     }
 
     fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use antiphon_spec::{
     identity::KeyHash,
-    session::{Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
+    session::{Commitment, Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 
@@ -62,6 +62,10 @@ impl Sign for Hand {
     fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
         self.sign(ticket)
     }
+
+    fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment> {
+        self.sign(commitment)
+    }
 }
 
 impl Verify for Hand {
@@ -71,6 +75,21 @@ impl Verify for Hand {
 
     fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
         verify(ticket, signer)
+    }
+
+    fn verify_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+        signer: &KeyHash,
+    ) -> Result<Commitment, SignatureRejected> {
+        verify(commitment, signer)
+    }
+
+    fn read_unverified_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+    ) -> Result<Commitment, SignatureRejected> {
+        open(commitment).map(|(_, commitment)| commitment)
     }
 
     fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {

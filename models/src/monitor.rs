@@ -58,10 +58,13 @@ pub(crate) enum Violation {
 }
 
 /// What happened in one epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Record {
-    hash: Option<EpochHash>,
+    number: EpochNumber,
+    hash: EpochHash,
     grant: Option<Arc<Grant>>,
+    /// Whether somebody has begun it, and not only given a grant in it.
+    begun: bool,
 }
 
 /// How far the messages of one sender went in one epoch.
@@ -88,7 +91,7 @@ struct Open {
 /// The past of a run, as far as the properties need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Monitor {
-    /// By the number of the epoch.
+    /// By the number of the epoch, and then by its hash.
     records: Vec<Record>,
     /// Only in models with messages.
     said: Vec<Said>,
@@ -116,20 +119,20 @@ impl Monitor {
         }
     }
 
-    fn record(&mut self, number: EpochNumber) -> &mut Record {
-        let index = usize::try_from(number.0).unwrap_or(usize::MAX).min(1024);
-        if self.records.len() <= index {
-            self.records.resize(index + 1, Record::default());
+    fn record(&mut self, number: EpochNumber, hash: EpochHash) -> &mut Record {
+        let at = self.records.partition_point(|record| (record.number, record.hash) < (number, hash));
+        if self.records.get(at).is_none_or(|record| (record.number, record.hash) != (number, hash)) {
+            self.records.insert(at, Record { number, hash, grant: None, begun: false });
         }
-        // The line above made room for it.
-        #[expect(clippy::indexing_slicing, reason = "the vector was just made long enough")]
-        let record = &mut self.records[index];
+        // The lines above made sure that it is there.
+        #[expect(clippy::indexing_slicing, reason = "the record was just put in its place")]
+        let record = &mut self.records[at];
         record
     }
 
     /// A coordinator signed a grant.
     pub(crate) fn granted(&mut self, grant: Grant) {
-        let record = self.record(grant.epoch);
+        let record = self.record(grant.epoch, grant.chain);
         match &record.grant {
             Some(first) if **first != grant => self.blame(Violation::SecondGrant),
             Some(_) => {}
@@ -137,15 +140,15 @@ impl Monitor {
         }
     }
 
-    /// A client was told that an epoch began; `before` is the one that it was a member of.
-    pub(crate) fn began(&mut self, who: Who, before: Option<&Epoch>, epoch: &Epoch) {
-        if self.record(epoch.number).hash.is_none() {
-            self.record(epoch.number).hash = Some(hash_epoch(epoch));
-        }
-        if self.record(epoch.number).hash != Some(hash_epoch(epoch)) {
+    /// A client was told that an epoch began; `before` is the one that it was a member of. Where the session may fall
+    /// into parts, each part has a chain of its own.
+    pub(crate) fn began(&mut self, who: Who, before: Option<&Epoch>, epoch: &Epoch, parts: bool) {
+        self.record(epoch.number, hash_epoch(epoch)).begun = true;
+        let same = self.records.iter().filter(|record| record.number == epoch.number && record.begun);
+        if same.count() > 1 && !parts {
             self.blame(Violation::TwoEpochs);
         }
-        if !self.follows_a_grant(epoch) {
+        if !self.follows_a_grant(epoch, parts) {
             self.blame(Violation::ChangeWithoutGrant);
         }
         if let Some(before) = before {
@@ -156,23 +159,22 @@ impl Monitor {
         }
     }
 
-    /// Whether the change that made this epoch is what the grant of the epoch before was given for.
-    fn follows_a_grant(&mut self, epoch: &Epoch) -> bool {
-        let Some(before) = epoch.number.0.checked_sub(1) else {
+    /// Whether the change that made this epoch is what the grant of the epoch before was given for, or one that needs
+    /// none because the coordinator was lost.
+    fn follows_a_grant(&mut self, epoch: &Epoch, parts: bool) -> bool {
+        let Some(before) = epoch.number.0.checked_sub(1).map(EpochNumber) else {
             return matches!(epoch.change, Change::Create(_));
         };
-        let record = self.record(EpochNumber(before));
-        // The first to install an epoch may be a member of the one before that joined with it; what it says the
-        // hash was, the others hold as well, or the two hashes of that epoch differ.
-        let chained = record.hash.is_none_or(|hash| hash == epoch.previous);
-        let granted = record.grant.as_ref().is_some_and(|grant| {
-            grant.chain == epoch.previous
-                && match (&epoch.change, &grant.change) {
-                    (Change::Void(newcomer), Change::Join(member)) => *newcomer == member.handle,
-                    (change, granted) => change == granted,
-                }
-        });
-        chained && granted
+        if matches!(epoch.change, Change::TakeOver(_)) {
+            return parts;
+        }
+        let mut granted = self.records.iter().filter(|r| r.number == before && r.hash == epoch.previous);
+        granted.next().and_then(|record| record.grant.as_ref()).is_some_and(|grant| {
+            match (&epoch.change, &grant.change) {
+                (Change::Void(newcomer), Change::Join(member)) => *newcomer == member.handle,
+                (change, granted) => change == granted,
+            }
+        })
     }
 
     /// A member of `epoch` has gone on: it must have all that the others said in it.
@@ -365,12 +367,12 @@ mod tests {
     fn granted_changes_are_fine_and_others_are_not() {
         let [first, second, third] = chain();
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), None, &first);
+        monitor.began(Who(0), None, &first, false);
         monitor.granted(grant(&first, &second.change));
-        monitor.began(Who(0), Some(&first), &second);
-        monitor.began(Who(1), None, &second);
+        monitor.began(Who(0), Some(&first), &second, false);
+        monitor.began(Who(1), None, &second, false);
         assert!(monitor.is_clean());
-        monitor.began(Who(0), Some(&second), &third);
+        monitor.began(Who(0), Some(&second), &third, false);
         assert!(monitor.has(Violation::ChangeWithoutGrant));
     }
 
@@ -389,13 +391,13 @@ mod tests {
     fn epochs_that_differ_or_are_left_out_are_noticed() {
         let [first, second, third] = chain();
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), Some(&first), &third);
+        monitor.began(Who(0), Some(&first), &third, false);
         assert!(monitor.has(Violation::TwoEpochs));
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), None, &second);
+        monitor.began(Who(0), None, &second, false);
         let other =
             Epoch { coordinator: Cast::new(2).member(Who(1)).expect("a member").handle.clone(), ..second };
-        monitor.began(Who(1), None, &other);
+        monitor.began(Who(1), None, &other, false);
         assert!(monitor.has(Violation::TwoEpochs));
     }
 

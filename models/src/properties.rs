@@ -55,6 +55,13 @@ fn always(scenario: &Scenario) -> Vec<Named> {
             at_rest(world, full_mesh)
         }),
     ];
+    if scenario.budget.losses == 0 && scenario.budget.timers == 0 {
+        // A crash leaves one part: who is alive can reach all who are.
+        always.push(("SESS-132, SESS-136: an epoch is the same to all who live in it", |_, world| {
+            one_chain(world)
+        }));
+        always.push(("SESS-133: at rest all who live are in one part", |_, world| at_rest(world, one_part)));
+    }
     if !scenario.has_faults() {
         always.push(("SESS-017, SESS-025: no honest machine is blamed", |_, world| {
             keeps(world, Violation::HonestFault)
@@ -126,6 +133,18 @@ fn sometimes(scenario: &Scenario) -> Vec<Named> {
             coordinated_by(world, successor(model, 1))
         }));
     }
+    if budget.crashes > 0 || budget.losses > 0 {
+        sometimes.push(("a member has taken over", |_, world| {
+            world.epochs().any(|epoch| matches!(epoch.change, Change::TakeOver(_)))
+        }));
+        sometimes.push(("a lost member was removed", |_, world| {
+            world.epochs().any(|epoch| matches!(epoch.change, Change::Remove(_)))
+        }));
+    }
+    if budget.losses > 1 {
+        sometimes
+            .push(("the session has fallen into two parts", |_, world| world.at_rest && !one_part(world)));
+    }
     if budget.refusals > 0 {
         sometimes.push(("a refused invitation has ended", |model, world| {
             world.at_rest && world.budget.refusals < model.scenario().budget.refusals
@@ -149,24 +168,44 @@ fn at_rest(world: &World, condition: fn(&World) -> bool) -> bool {
     !world.at_rest || condition(world)
 }
 
-/// Everybody who is in the session holds the same epoch, and it names just them.
+/// Who has a link holds the same epoch, and it names just those who have links with each other. So a session that has
+/// fallen into parts has one view in each, and one that has not has one view.
 fn one_view(world: &World) -> bool {
-    let mut members = world.in_session().filter_map(|(_, _, session)| session.membership());
-    let Some(first) = members.next() else { return true };
-    members.all(|member| member.hash == first.hash && member.epoch == first.epoch)
-        && world.everyone().all(|(who, client)| client.epoch().is_some() == names(&first.epoch, who))
+    let views_agree = world.links.iter().all(|link| {
+        let [one, other] = [Side::Dialler, Side::Acceptor].map(|side| world.membership(link.client(side)));
+        one.zip(other).is_none_or(|(one, other)| one.hash == other.hash && one.epoch == other.epoch)
+    });
+    views_agree
+        && world.everyone().all(|(who, client)| {
+            client.epoch().is_none_or(|epoch| {
+                world.everyone().all(|(peer, _)| {
+                    (peer == who || world.attached(who, peer).is_some()) == names(epoch, peer)
+                })
+            })
+        })
+}
+
+/// Of the living, all who are in an epoch of one number are in the same one.
+fn one_chain(world: &World) -> bool {
+    let members = || world.in_session().filter_map(|(_, _, session)| session.membership());
+    members()
+        .all(|one| members().all(|other| one.epoch.number != other.epoch.number || one.hash == other.hash))
+}
+
+/// Nobody is left outside: there is one part.
+fn one_part(world: &World) -> bool {
+    let mut epochs = world.epochs();
+    let Some(first) = epochs.next() else { return true };
+    epochs.all(|epoch| epoch == first)
 }
 
 /// The coordinator that the members know is one of them, and holds the token.
 fn token_home(world: &World) -> bool {
-    world.epochs().all(|epoch| {
-        let coordinator = world.client(Who::of(&epoch.coordinator));
-        coordinator
-            .is_some_and(|client| client.epoch().is_some_and(|own| own.coordinator == epoch.coordinator))
-    }) && world
-        .in_session()
-        .filter_map(|(_, _, session)| session.membership())
-        .all(|member| member.is_at_rest())
+    let members = || world.in_session().filter_map(|(_, _, session)| session.membership());
+    members().all(|member| {
+        let coordinator = world.membership(Who::of(&member.epoch.coordinator));
+        coordinator.is_some_and(|coordinator| coordinator.hash == member.hash) && member.is_at_rest()
+    })
 }
 
 /// Nobody waits: neither on the way in, nor on the way out, nor for the end of an invitation.
@@ -177,14 +216,13 @@ fn all_ended(world: &World) -> bool {
     })
 }
 
-/// One link between each two members, and no other.
+/// One link between each two members of an epoch, and no other.
 fn full_mesh(world: &World) -> bool {
-    let members = world.epochs().count();
-    let pairs = members * members.saturating_sub(1) / 2;
+    let ends: usize = world.epochs().map(|epoch| epoch.members.len() - 1).sum();
     let between_members = |side: Side| {
         world.links.iter().all(|link| world.client(link.client(side)).is_some_and(|c| c.epoch().is_some()))
     };
-    world.links.len() == pairs && between_members(Side::Dialler) && between_members(Side::Acceptor)
+    world.links.len() * 2 == ends && between_members(Side::Dialler) && between_members(Side::Acceptor)
 }
 
 fn coordinated_by(world: &World, who: Who) -> bool {

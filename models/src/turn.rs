@@ -92,7 +92,7 @@ impl<'m> Turn<'m> {
         let hand = Hand::new(me.key);
         let session = Session::create(me.clone(), Nonce([0; 16]), &context(who, &hand));
         if let Some(epoch) = session.epoch() {
-            self.monitor.began(who, None, epoch);
+            self.monitor.began(who, None, epoch, self.scenario.has_faults());
         }
         self.put(who, Client { session: Some(session), ..Client::default() });
     }
@@ -567,7 +567,8 @@ impl<'m> Turn<'m> {
                     self.change_attacker(|attacker| attacker.coordinates = true);
                 }
                 if !self.world.attacker.coordinates {
-                    self.monitor.began(who, view.as_ref(), &epoch);
+                    let parts = self.scenario.has_faults();
+                    self.monitor.began(who, view.as_ref(), &epoch, parts);
                 }
                 if let Change::Join(Member { handle, .. }) = &epoch.change {
                     client.inviting &= !Who::of(handle).bit();
@@ -595,7 +596,7 @@ impl<'m> Turn<'m> {
                 self.monitor.outcome(who, local, &Outcome::Settled(Who::of(&to)));
             }
             Notice::MessageUnsent { local } => self.monitor.outcome(who, local, &Outcome::Unsent),
-            Notice::MemberLost(peer) => self.gives_up(who, Who::of(&peer)),
+            Notice::MemberLost(peer) | Notice::ForkNoticed(peer) => self.gives_up(who, Who::of(&peer)),
             Notice::Ended(reason) => {
                 self.monitor.ended(who);
                 client.over = true;
@@ -609,15 +610,7 @@ impl<'m> Turn<'m> {
                     }
                     EndReason::InvitationOver | EndReason::JoinFailed => {}
                     EndReason::MemberLost if self.has_lost_attacker(view.as_ref()) => {}
-                    EndReason::CoordinatorLost if self.scenario.attack.is_some() => {
-                        if let Some(view) = view.as_ref() {
-                            self.gives_up(who, Who::of(&view.coordinator));
-                        }
-                    }
-                    EndReason::Removed
-                    | EndReason::CoordinatorLost
-                    | EndReason::MemberLost
-                    | EndReason::Fork => self.given_up(),
+                    EndReason::MemberLost => self.given_up(),
                 }
             }
         }

@@ -83,6 +83,7 @@ pub(crate) fn forged(message: &PeerMessage) -> String {
             | SessionBody::HandOverAnswer(_)
             | SessionBody::Closed(_)
             | SessionBody::Commit(_)
+            | SessionBody::Follow(_)
             | SessionBody::Message(_)
             | SessionBody::Received(_) => None,
         },
@@ -138,6 +139,7 @@ pub(crate) fn message(message: &PeerMessage) -> String {
                 SessionBody::Close(close) => format!("close for {}", change(&close.change)),
                 SessionBody::Closed(closed) => format!("closed after {} messages", closed.sent),
                 SessionBody::Commit(_) => "commit".to_owned(),
+                SessionBody::Follow(follow) => format!("follow {}", Who::of(&follow.successor)),
                 SessionBody::Message(said) => format!("message {}", said.number),
                 SessionBody::Received(received) => format!("received {}", received.number),
             };
@@ -153,6 +155,7 @@ pub(crate) fn change(change: &Change) -> String {
         Change::Leave(who) => format!("leave of {}", Who::of(who)),
         Change::Remove(who) => format!("removal of {}", Who::of(who)),
         Change::HandOver(who) => format!("hand-over to {}", Who::of(who)),
+        Change::TakeOver(who) => format!("take-over by {}", Who::of(who)),
         Change::Void(who) => format!("void join of {}", Who::of(who)),
     }
 }
@@ -187,6 +190,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::MessageFailed { local, to } => format!("#{} has failed for {}", local.0, Who::of(to)),
         Notice::MessageUnsent { local } => format!("#{} was not sent", local.0),
         Notice::NotPossible(code) => format!("not possible: {code}"),
+        Notice::ForkNoticed(who) => format!("{} holds another chain", Who::of(who)),
         Notice::MemberLost(who) => format!("{} is lost", Who::of(who)),
         Notice::Ended(reason) => format!("ended: {reason:?}"),
     }

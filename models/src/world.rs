@@ -5,7 +5,7 @@ use std::fmt;
 use antiphon_spec::{
     identity::{Peer, UserHandle},
     message::client_client::SessionMessage,
-    session::{Epoch, Session, Timer},
+    session::{Epoch, Membership, Session, Timer},
 };
 
 use crate::{
@@ -118,6 +118,10 @@ impl World {
     /// The epochs that clients are members of.
     pub(crate) fn epochs(&self) -> impl Iterator<Item = &Epoch> {
         self.everyone().filter_map(|(_, client)| client.epoch())
+    }
+
+    pub(crate) fn membership(&self, who: Who) -> Option<&Membership> {
+        self.client(who)?.session.as_ref()?.membership()
     }
 
     /// The link that the machine of `who` has to `peer`.

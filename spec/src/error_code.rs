@@ -77,6 +77,8 @@ error_codes! {
     Fork = "fork",
     /// The grant is not one of this epoch's coordinator for this change.
     GrantRefused = "grant-refused",
+    /// The commitment is not one of this epoch's coordinator, or of its successor, for this change.
+    CommitRefused = "commit-refused",
     /// The ticket is not signed by its issuer, or the issuer is no member.
     TicketIssuer = "ticket-issuer",
     /// The ticket is for another session.

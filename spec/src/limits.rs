@@ -46,8 +46,9 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a member that left keeps its links open for the others to close.
 pub const LINGER: Duration = Duration::from_secs(5);
 
-/// How long a member waits for the coordinator to remove a member whose link it lost.
-pub const LOST_MEMBER_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a member waits for the coordinator to remove a member whose link it lost, or for a successor to take over:
+/// ends of links that fell silent are noticed up to half a minute apart, and an epoch takes [`CLOSE_DEADLINE`] to close.
+pub const LOST_MEMBER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How far two honest clocks may be apart when a ticket's end is judged.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);

@@ -128,6 +128,20 @@ mutants! {
     TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-072" caught by Suite,
     /// A close without a good grant is obeyed.
     CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-083" caught by Suite,
+    /// A member that missed how an epoch ended is not shown it.
+    CommitNotShown = "commit-not-shown" breaks "SESS-136" caught by Model,
+    /// A member takes over before the others have said that they follow it.
+    TakenOverUnfollowed = "taken-over-unfollowed" breaks "SESS-133" caught by Both,
+    /// A successor does not wait for the newcomer that may be a member already.
+    NewcomerUnheard = "newcomer-unheard" breaks "SESS-133" caught by Model,
+    /// One that is leaving takes over like anybody else.
+    SuccessorLeaves = "successor-leaves" breaks "SESS-132" caught by Both,
+    /// A member ends the epoch as it is shown, although it has said that it follows somebody else.
+    SuccessorPassedOver = "successor-passed-over" breaks "SESS-137" caught by Both,
+    /// A member follows whoever takes over.
+    SuccessorUnchecked = "successor-unchecked" breaks "SESS-138" caught by Both,
+    /// A commitment that its signer did not sign is good.
+    CommitSignatureUnchecked = "commit-signature-unchecked" breaks "SESS-128" caught by Suite,
     /// A close or commit by somebody who does not coordinate is obeyed.
     CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Suite,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     identity::KeyHash,
-    session::{Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
+    session::{Commitment, Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
 };
 
 /// A kind of statement that can be signed.
@@ -81,12 +81,14 @@ impl<'de, T> Deserialize<'de> for Signed<T> {
 #[error("the signature is not one of this key over these claims")]
 pub struct SignatureRejected;
 
-/// Signs with the own key. The machine signs nothing else than these two.
+/// Signs with the own key. The machine signs nothing else than these three.
 pub trait Sign {
     /// Signs a grant: the coordinator's part.
     fn sign_grant(&self, grant: &Grant) -> Signed<Grant>;
     /// Signs a ticket: the inviter's part.
     fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket>;
+    /// Signs a commitment: the coordinator's part, or its successor's.
+    fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment>;
 }
 
 /// Verifies under the key of a peer that TLS has authenticated, and hashes.
@@ -101,6 +103,23 @@ pub trait Verify {
     /// # Errors
     /// As for [`Verify::verify_grant`].
     fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected>;
+    /// Opens a commitment that the holder of `signer` signed.
+    ///
+    /// # Errors
+    /// As for [`Verify::verify_grant`].
+    fn verify_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+        signer: &KeyHash,
+    ) -> Result<Commitment, SignatureRejected>;
+    /// Reads a commitment without believing it, to learn whether it names its signer as the successor.
+    ///
+    /// # Errors
+    /// The bytes are malformed.
+    fn read_unverified_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+    ) -> Result<Commitment, SignatureRejected>;
     /// Reads a ticket without believing it, to learn whom it names as its issuer.
     ///
     /// # Errors

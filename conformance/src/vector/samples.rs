@@ -272,7 +272,7 @@ fn client_client(samples: &mut Samples) -> Made<()> {
     }
     let grant = || Signed::from_bytes(vec![0x84, 0]);
     let join = Change::Join(member(3)?);
-    let counts = vec![SentCount { count: 2, member: handle(1)? }, SentCount { count: 0, member: handle(2)? }];
+    let commitment = Signed::from_bytes(*b"a commitment");
     let message =
         Message { number: 1, content: Content(b"hello".as_slice().into()), media_type: "text/plain".into() };
     for (name, body) in [
@@ -309,7 +309,8 @@ fn client_client(samples: &mut Samples) -> Made<()> {
         ),
         ("close-void", SessionBody::Close(Close { grant: grant(), change: Change::Void(handle(3)?) })),
         ("closed", SessionBody::Closed(Closed { sent: 2 })),
-        ("commit", SessionBody::Commit(Commit { hash: EpochHash([5; 32]), sent: counts })),
+        ("commit", SessionBody::Commit(Commit { commitment })),
+        ("follow", SessionBody::Follow(Follow { sent: 2, leaving: false, successor: handle(1)? })),
         ("message", SessionBody::Message(message)),
         ("received", SessionBody::Received(Received { number: 1 })),
     ] {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use antiphon_protocol::signed::hash_epoch;
 use antiphon_spec::{
     error_code::ErrorCode,
     media_type::MediaTypes,
     message::client_client::{
-        Admit, Admitted, Cancel, Close, Closed, Commit, Complete, Content, HandOver, HandOverAnswer,
+        Admit, Admitted, Cancel, Close, Closed, Commit, Complete, Content, Follow, HandOver, HandOverAnswer,
         InvitationBody, InvitationMessage, Invite, Join, Message, PeerMessage, Received, Reject,
         RequestNumber, SentCount, SessionBody, SessionMessage, TokenGrant, TokenRefused, TokenRequest,
         TokenReturn, Welcome,
     },
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Nonce, Ticket},
+    session::{Change, Commitment, Epoch, EpochHash, EpochNumber, Grant, Nonce, Ticket},
     signed::Signed,
     time::Timestamp,
 };
@@ -45,7 +46,16 @@ enum Body {
     HandOverAnswer(bool),
     Close(Lease, Changed),
     Closed(u8),
-    Commit(Vec<u8>),
+    Commit {
+        change: Changed,
+        counts: Vec<u8>,
+        right_hash: bool,
+    },
+    Follow {
+        sent: u8,
+        leaving: bool,
+        successor: u8,
+    },
     Message {
         number: u8,
         long: bool,
@@ -67,6 +77,7 @@ enum Changed {
     HandOver(u8),
     Void(u8),
     Create(u8),
+    TakeOver(u8),
 }
 
 /// A grant that the liar signed, for a change.
@@ -125,7 +136,14 @@ impl Forgery {
                 SessionBody::Close(Close { grant: lease.grant(scene), change: change.change() })
             }
             Body::Closed(sent) => SessionBody::Closed(Closed { sent: (*sent).into() }),
-            Body::Commit(counts) => SessionBody::Commit(commit(counts, scene)),
+            Body::Commit { change, counts, right_hash } => {
+                SessionBody::Commit(commit(&change.change(), counts, *right_hash, scene))
+            }
+            Body::Follow { sent, leaving, successor } => SessionBody::Follow(Follow {
+                sent: (*sent).into(),
+                leaving: *leaving,
+                successor: member(successor % super::CLIENTS).handle,
+            }),
             Body::Message { number, long } => {
                 let content = Content(vec![b'x'; if *long { 16 * 1024 + 1 } else { 1 }].into());
                 let number = (*number).into();
@@ -157,10 +175,20 @@ fn invitation(body: InvitationBody, scene: &Scene<'_>) -> PeerMessage {
     PeerMessage::Invitation(InvitationMessage { body, session: scene.epoch.session })
 }
 
-fn commit(counts: &[u8], scene: &Scene<'_>) -> Commit {
+/// A commitment of the liar's own, to the right next epoch or to none.
+fn commit(change: &Change, counts: &[u8], right_hash: bool, scene: &Scene<'_>) -> Commit {
     let members = scene.epoch.handles().zip(counts);
     let sent = members.map(|(who, count)| SentCount { count: (*count).into(), member: who.clone() });
-    Commit { hash: EpochHash([1; 32]), sent: sent.collect() }
+    let next = scene.epoch.next(scene.hash, change.clone()).ok().filter(|_| right_hash);
+    let commitment = Commitment {
+        hash: next.map_or(EpochHash([1; 32]), |next| hash_epoch(&next)),
+        sent: sent.collect(),
+        chain: scene.hash,
+        epoch: scene.epoch.number,
+        change: change.clone(),
+        session: scene.epoch.session,
+    };
+    Commit { commitment: sign(member(scene.liar).key, &commitment) }
 }
 
 impl Changed {
@@ -172,6 +200,7 @@ impl Changed {
             Self::Remove(who) => Change::Remove(handle(who)),
             Self::HandOver(who) => Change::HandOver(handle(who)),
             Self::Void(who) => Change::Void(handle(who)),
+            Self::TakeOver(who) => Change::TakeOver(handle(who)),
             Self::Create(who) => Change::Create(handle(who)),
         }
     }

@@ -215,6 +215,13 @@ pub enum ClientEvent {
         /// Which member.
         handle: UserHandle,
     },
+    /// A member holds another history of the session.
+    Fork {
+        /// The session.
+        session: SessionName,
+        /// Which member.
+        handle: UserHandle,
+    },
     /// Something that the session had taken on cannot be done after all.
     NotPossible {
         /// The session.
@@ -226,7 +233,7 @@ pub enum ClientEvent {
     Ended {
         /// The session.
         session: SessionName,
-        /// Why: `left`, `invitation-over`, `join-failed`, `removed`, `coordinator-lost`, `member-lost` or `fork`.
+        /// Why: `left`, `invitation-over`, `join-failed` or `member-lost`.
         reason: &'static str,
     },
     /// A newer login of the same user took this one's place. The client does not log in again by itself.
@@ -280,7 +287,7 @@ impl EpochView {
 /// What an epoch changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChangeView {
-    /// `create`, `join`, `leave`, `remove`, `hand-over` or `void`.
+    /// `create`, `join`, `leave`, `remove`, `hand-over`, `void` or `take-over`.
     pub kind: &'static str,
     /// Who created, joined, left, was removed, took over, or did not come.
     pub handle: UserHandle,
@@ -295,6 +302,7 @@ impl ChangeView {
             Change::Remove(handle) => ("remove", handle),
             Change::HandOver(handle) => ("hand-over", handle),
             Change::Void(handle) => ("void", handle),
+            Change::TakeOver(handle) => ("take-over", handle),
         };
         Self { kind, handle: handle.clone() }
     }
@@ -334,6 +342,7 @@ impl ClientEvent {
             Notice::MessageFailed { local, to } => Self::Failed { session, message: local.0, to },
             Notice::MessageUnsent { local } => Self::Unsent { session, message: local.0 },
             Notice::NotPossible(code) => Self::NotPossible { session, code },
+            Notice::ForkNoticed(handle) => Self::Fork { session, handle },
             Notice::MemberLost(handle) => Self::MemberLost { session, handle },
             Notice::Ended(reason) => Self::Ended { session, reason: reason_name(reason) },
         }
@@ -345,10 +354,7 @@ const fn reason_name(reason: EndReason) -> &'static str {
         EndReason::Left => "left",
         EndReason::InvitationOver => "invitation-over",
         EndReason::JoinFailed => "join-failed",
-        EndReason::Removed => "removed",
-        EndReason::CoordinatorLost => "coordinator-lost",
         EndReason::MemberLost => "member-lost",
-        EndReason::Fork => "fork",
     }
 }
 

@@ -69,14 +69,15 @@
 //! | `failed` | `session`, `message`, `to` | a member was gone before it said so; it may have it all the same |
 //! | `unsent` | `session`, `message` | the session ended, or somebody joined who does not take it, before it went out |
 //! | `member-lost` | `session`, `handle` | the link to a member is lost |
+//! | `fork` | `session`, `handle` | a member holds another history of the session; the link to it is closed |
 //! | `not-possible` | `session`, `code` | something taken on cannot be done after all |
 //! | `ended` | `session`, `reason` | the session is over for the user |
 //! | `replaced` | `epoch` | a newer login took this one's place |
 //! | `disconnected` | `detail` | the connection to the local server is lost; the client tries again |
 //! | `error` | `code`, `detail` | something failed that no command asked for |
 //!
-//! `kind` is `create`, `join`, `leave`, `remove`, `hand-over` or `void`; `reason` is `left`, `invitation-over`,
-//! `join-failed`, `removed`, `coordinator-lost`, `member-lost` or `fork`.
+//! `kind` is `create`, `join`, `leave`, `remove`, `hand-over`, `void` or `take-over`; `reason` is `left`,
+//! `invitation-over`, `join-failed` or `member-lost`.
 //!
 //! # Example
 //!

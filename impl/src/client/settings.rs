@@ -18,6 +18,9 @@ pub(super) const INVITATIONS_PER_INVITER_MAX: usize = 32;
 /// Most links that sessions hold. A full session takes 31; file descriptors are what this bounds.
 pub(super) const LINKS_MAX: usize = 512;
 
+/// Most keys of peers that a client keeps: those of its links, and as many again of members whose links have ended.
+pub(super) const KEYS_MAX: usize = 2 * LINKS_MAX;
+
 /// Most handshakes under way with those who open links; one more ends the oldest.
 pub(super) const HANDSHAKES_MAX: usize = 64;
 

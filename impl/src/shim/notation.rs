@@ -171,6 +171,7 @@ fn notice_json(notice: &Notice) -> Value {
         }
         Notice::MessageUnsent { local } => json!({"notice": "unsent", "message": local.0}),
         Notice::NotPossible(_) => json!({"notice": "not-possible"}),
+        Notice::ForkNoticed(peer) => json!({"notice": "fork", "peer": peer}),
         Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
         Notice::Ended(_) => json!({"notice": "ended"}),
     }

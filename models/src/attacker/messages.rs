@@ -14,7 +14,9 @@ use antiphon_spec::{
         RequestNumber, SentCount, SessionBody, SessionMessage, TokenGrant, TokenRefused, TokenRequest,
         TokenReturn, Welcome,
     },
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, SessionId, Ticket},
+    session::{
+        Change, Commitment, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, SessionId, Ticket,
+    },
     signed::{Sign as _, Signed},
     time::Timestamp,
 };
@@ -168,7 +170,7 @@ impl<'w> Forge<'w> {
             );
             // What follows it, where the newcomer believes that this is the coordinator.
             if let Ok(next) = alone.next(hash_epoch(&alone), Change::Join(self.target.clone())) {
-                let commit = Commit { hash: hash_epoch(&next), sent: Vec::new() };
+                let commit = self.commit(&next, hash_epoch(&next), Vec::new());
                 let message = SessionMessage {
                     body: SessionBody::Commit(commit),
                     chain: hash_epoch(&alone),
@@ -191,7 +193,7 @@ impl<'w> Forge<'w> {
         add(Way::Standing, self.session(Header::Fork, SessionBody::Admitted(Admitted {})));
         if let Ok(next) = self.epoch.next(self.hash, Change::Join(self.target.clone())) {
             for hash in [hash_epoch(&next), NO_HASH] {
-                let commit = Commit { hash, sent: Vec::new() };
+                let commit = self.commit(&next, hash, Vec::new());
                 add(Way::Standing, self.session(Header::Current, SessionBody::Commit(commit)));
             }
         }
@@ -263,7 +265,7 @@ impl<'w> Forge<'w> {
                 say(SessionBody::Close(Close { grant: grant.clone(), change }));
             }
             if let Ok(next) = self.epoch.next(self.hash, change.clone()) {
-                say(SessionBody::Commit(Commit { hash: hash_epoch(&next), sent: self.counts(true) }));
+                say(SessionBody::Commit(self.commit(&next, hash_epoch(&next), self.counts(true))));
             }
             say(SessionBody::Close(Close { grant: grant.clone(), change }));
         }
@@ -323,17 +325,21 @@ impl<'w> Forge<'w> {
             | Change::Leave(_)
             | Change::Remove(_)
             | Change::HandOver(_)
+            | Change::TakeOver(_)
             | Change::Void(_) => None,
         });
         for change in changes.iter().cloned().chain(voided) {
             let Ok(next) = self.epoch.next(self.hash, change) else { continue };
             let hash = hash_epoch(&next);
-            say(SessionBody::Commit(Commit { hash, sent: self.counts(true) }));
+            say(SessionBody::Commit(self.commit(&next, hash, self.counts(true))));
             if self.counts(true) != self.counts(false) {
-                say(SessionBody::Commit(Commit { hash, sent: self.counts(false) }));
+                say(SessionBody::Commit(self.commit(&next, hash, self.counts(false))));
             }
         }
-        say(SessionBody::Commit(Commit { hash: NO_HASH, sent: self.counts(true) }));
+        for change in &changes {
+            let Ok(next) = self.epoch.next(self.hash, change.clone()) else { continue };
+            say(SessionBody::Commit(self.commit(&next, NO_HASH, self.counts(true))));
+        }
         self.answers(&mut say);
         self.misplaces(add);
     }
@@ -399,7 +405,11 @@ impl<'w> Forge<'w> {
     fn holder_of(&self, change: &Change) -> &Member {
         let named = match change {
             Change::Leave(who) | Change::HandOver(who) => self.epoch.member(who),
-            Change::Create(_) | Change::Join(_) | Change::Remove(_) | Change::Void(_) => None,
+            Change::Create(_)
+            | Change::Join(_)
+            | Change::Remove(_)
+            | Change::Void(_)
+            | Change::TakeOver(_) => None,
         };
         named.unwrap_or(self.me)
     }
@@ -437,6 +447,19 @@ impl<'w> Forge<'w> {
             session: self.epoch.session,
             not_after: Timestamp(NOW.0 + 30),
         }
+    }
+
+    /// A commit by which this user would end the epoch before `next`.
+    fn commit(&self, next: &Epoch, hash: EpochHash, sent: Vec<SentCount>) -> Commit {
+        let commitment = Commitment {
+            hash,
+            sent,
+            chain: next.previous,
+            epoch: EpochNumber(next.number.0.saturating_sub(1)),
+            change: next.change.clone(),
+            session: next.session,
+        };
+        Commit { commitment: self.hand(self.by).sign_commitment(&commitment) }
     }
 
     fn sign_grant(&self, by: Who, change: Change, holder: &Member) -> Signed<Grant> {

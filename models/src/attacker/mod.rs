@@ -140,6 +140,7 @@ impl Attacker {
                 | SessionBody::HandOverAnswer(_)
                 | SessionBody::Closed(_)
                 | SessionBody::Commit(_)
+                | SessionBody::Follow(_)
                 | SessionBody::Message(_)
                 | SessionBody::Received(_) => {}
             },

@@ -109,7 +109,7 @@ impl Witness<'_> {
             let holder = match &close.change {
                 Change::Leave(who) | Change::HandOver(who) => Some(who),
                 Change::Remove(_) => Some(&view.0.coordinator),
-                Change::Create(_) | Change::Join(_) | Change::Void(_) => None,
+                Change::Create(_) | Change::Join(_) | Change::Void(_) | Change::TakeOver(_) => None,
             };
             from.handle == view.0.coordinator && fits && holder.is_none_or(|holder| *holder == grant.1.holder)
         })
@@ -141,8 +141,9 @@ impl Witness<'_> {
         let own = monitor.count(view.number, Who::of(&self.me.handle));
         for (from, body) in self.heard((view, hash_epoch(view))) {
             if let SessionBody::Commit(commit) = body {
-                let counted =
-                    commit.sent.iter().any(|sent| sent.member == self.me.handle && sent.count == own);
+                let Ok((_, commitment)) = crypto::open(&commit.commitment) else { continue };
+                let mut sent = commitment.sent.iter();
+                let counted = sent.any(|sent| sent.member == self.me.handle && sent.count == own);
                 monitor.blame_unless(from.handle == view.coordinator, Violation::CloseUngranted);
                 monitor.blame_unless(counted, Violation::Miscounted);
             }

@@ -530,7 +530,7 @@ impl Run {
             }
             Notice::MessageFailed { local, to } => self.oracle.settled(who, local, Who::of(&to)),
             Notice::MessageUnsent { local } => self.oracle.unsent(who, local),
-            Notice::MemberLost(lost) => self.oracle.given_up(who, Who::of(&lost)),
+            Notice::MemberLost(lost) | Notice::ForkNoticed(lost) => self.oracle.given_up(who, Who::of(&lost)),
             Notice::Ended(reason) => {
                 if view.is_some() {
                     client.past = Past::Member;

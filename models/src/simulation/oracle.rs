@@ -366,8 +366,7 @@ impl Oracle {
         }
         match reason {
             EndReason::Left | EndReason::InvitationOver | EndReason::JoinFailed => {}
-            EndReason::Fork => self.blame(Property::TwoEpochs, format!("{who} ends for a fork")),
-            EndReason::Removed | EndReason::CoordinatorLost | EndReason::MemberLost => {
+            EndReason::MemberLost => {
                 if !self.has_faults {
                     self.blame(Property::MemberGivenUp, format!("{who} ends: {reason:?}"));
                 }

@@ -21,6 +21,8 @@ pub(crate) enum Place {
     ComeBack,
     ComeBackFromDeath,
     Leave,
+    TakeOver,
+    Fork,
     HandOver,
     Removal,
     Void,
@@ -63,6 +65,7 @@ pub(crate) const EXPECTED: &[Place] = &[
     Place::Leave,
     Place::HandOver,
     Place::Removal,
+    Place::TakeOver,
     Place::Void,
     Place::CrossingInvitations,
     Place::InvitationRefused,
@@ -95,7 +98,6 @@ pub(crate) const EXPECTED: &[Place] = &[
     Place::Ended(EndReason::Left),
     Place::Ended(EndReason::InvitationOver),
     Place::Ended(EndReason::JoinFailed),
-    Place::Ended(EndReason::CoordinatorLost),
     Place::Ended(EndReason::MemberLost),
     Place::SessionAtTheEnd,
 ];
@@ -108,6 +110,8 @@ impl fmt::Display for Place {
             Self::ComeBack => "a former member joined again",
             Self::ComeBackFromDeath => "a member that had died joined again, as a stranger",
             Self::Leave => "somebody left",
+            Self::TakeOver => "somebody took over from a lost coordinator",
+            Self::Fork => "a fork was noticed",
             Self::HandOver => "the coordinator handed over",
             Self::Removal => "the coordinator removed a member",
             Self::Void => "a granted join came to nothing",
@@ -161,6 +165,7 @@ impl Reached {
     pub(crate) fn notice(&mut self, notice: &Notice) {
         match notice {
             Notice::Invited { .. } | Notice::MessageSent { .. } | Notice::MemberLost(_) => {}
+            Notice::ForkNoticed(_) => self.add(Place::Fork),
             Notice::MessagePending { .. } => self.add(Place::MessagePending),
             Notice::MessageFailed { .. } => self.add(Place::MessageFailed),
             Notice::MessageUnsent { .. } => self.add(Place::MessageUnsent),
@@ -182,6 +187,7 @@ impl Reached {
                     Change::Remove(_) => self.add(Place::Removal),
                     Change::HandOver(_) => self.add(Place::HandOver),
                     Change::Void(_) => self.add(Place::Void),
+                    Change::TakeOver(_) => self.add(Place::TakeOver),
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, ServerName},
-    session::{Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
+    session::{Commitment, Epoch, EpochHash, Grant, Origin, SessionId, Ticket},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 
@@ -24,7 +24,7 @@ const EPOCH_CONTEXT: &[u8] = b"antiphon-epoch/1";
 /// Before a server's name, under the hash that begins with its object handle.
 const SERVER_CONTEXT: &[u8] = b"antiphon-server/1";
 
-/// The own key and the keys of verified peers, so many at most as links are open.
+/// The own key and the keys of verified peers, up to a bound.
 #[derive(Debug)]
 pub struct KeyRing {
     own: KeyPair,
@@ -102,6 +102,10 @@ impl Sign for KeyRing {
     fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
         self.sign(ticket)
     }
+
+    fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment> {
+        self.sign(commitment)
+    }
 }
 
 impl Verify for KeyRing {
@@ -111,6 +115,21 @@ impl Verify for KeyRing {
 
     fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
         super::verify(ticket, self.key(signer)?)
+    }
+
+    fn verify_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+        signer: &KeyHash,
+    ) -> Result<Commitment, SignatureRejected> {
+        super::verify(commitment, self.key(signer)?)
+    }
+
+    fn read_unverified_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+    ) -> Result<Commitment, SignatureRejected> {
+        super::read_unverified(commitment)
     }
 
     fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {

@@ -13,7 +13,9 @@ use crate::{
     error_code::ErrorCode,
     identity::UserHandle,
     media_type::MediaTypes,
-    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Origin, RelayTag, SessionId, Ticket},
+    session::{
+        Change, Commitment, Epoch, EpochHash, EpochNumber, Grant, Origin, RelayTag, SessionId, Ticket,
+    },
     signed::Signed,
 };
 
@@ -172,8 +174,11 @@ pub enum SessionBody {
     Close(Close),
     /// Member to coordinator: I have said so much.
     Closed(Closed),
-    /// Coordinator to members and newcomer: the epoch is over, the next one begins.
+    /// Coordinator or successor to members and newcomer, or anyone to one that missed it: the epoch is over, the next
+    /// one begins.
     Commit(Commit),
+    /// Member to members: the coordinator is lost to me, and I will follow this member.
+    Follow(Follow),
     /// Member to members: a chat message.
     Message(Message),
     /// Member to the sender: I have delivered your messages up to this one.
@@ -273,14 +278,24 @@ pub struct Closed {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commit {
-    /// The hash of the next epoch.
-    pub hash: EpochHash,
-    /// Who sent how many chat messages in this epoch, in the order of their handles.
-    pub sent: Vec<SentCount>,
+    /// What the coordinator, or its successor, has committed to.
+    pub commitment: Signed<Commitment>,
+}
+
+/// The member has lost the coordinator, and says nothing more in this epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follow {
+    /// How many chat messages the member has sent in the epoch.
+    pub sent: u64,
+    /// Whether the member wants to leave, and so will not take over if anybody else can.
+    pub leaving: bool,
+    /// The member that is to take over, as far as this one can see.
+    pub successor: UserHandle,
 }
 
 /// How many chat messages a member sent in an epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentCount {
     /// How many.

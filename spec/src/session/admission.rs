@@ -3,6 +3,7 @@
 //! [`Admission`] can be made by [`judge_ticket`] alone; without one the machine cannot admit anybody.
 
 use super::{
+    commitment::Commitment,
     epoch::{Change, Epoch, EpochHash, Member, Origin, SessionId},
     grant::Grant,
     ticket::Ticket,
@@ -139,6 +140,57 @@ pub(super) fn open_grant(
     let grant = context.crypto.verify_grant(signed, &coordinator.key).map_err(|_| ErrorCode::GrantRefused)?;
     let here = grant.session == epoch.session && grant.epoch == epoch.number && grant.chain == hash;
     if here { Ok(grant) } else { Err(ErrorCode::GrantRefused) }
+}
+
+/// Opens a commitment that must be one of `signer`, a member of `epoch`, for `epoch`.
+///
+/// # Errors
+/// `commit-refused`.
+pub(super) fn open_commitment(
+    signed: &Signed<Commitment>,
+    signer: &UserHandle,
+    epoch: &Epoch,
+    hash: EpochHash,
+    context: &Context<'_>,
+) -> Result<Commitment, ErrorCode> {
+    let refused = ErrorCode::CommitRefused;
+    let signer = epoch.member(signer).ok_or(refused)?;
+    let commitment = match context.crypto.verify_commitment(signed, &signer.key) {
+        Ok(commitment) => commitment,
+        Err(_) if active(Mutant::CommitSignatureUnchecked) => {
+            context.crypto.read_unverified_commitment(signed).map_err(|_| refused)?
+        }
+        Err(_) => return Err(refused),
+    };
+    let here =
+        commitment.session == epoch.session && commitment.epoch == epoch.number && commitment.chain == hash;
+    if here { Ok(commitment) } else { Err(refused) }
+}
+
+/// Opens the word that ends `epoch` for those who have lost its coordinator: the coordinator's own, or that of a member
+/// that takes over, which is named beside it.
+///
+/// # Errors
+/// `commit-refused`.
+pub(super) fn open_last_word(
+    signed: &Signed<Commitment>,
+    epoch: &Epoch,
+    hash: EpochHash,
+    context: &Context<'_>,
+) -> Result<(Commitment, Option<UserHandle>), ErrorCode> {
+    let claimed = context.crypto.read_unverified_commitment(signed).map_err(|_| ErrorCode::CommitRefused)?;
+    let successor = match claimed.change {
+        Change::TakeOver(to) => Some(to),
+        Change::Create(_)
+        | Change::Join(_)
+        | Change::Leave(_)
+        | Change::Remove(_)
+        | Change::HandOver(_)
+        | Change::Void(_) => None,
+    };
+    let signer = successor.as_ref().unwrap_or(&epoch.coordinator);
+    let commitment = open_commitment(signed, signer, epoch, hash, context)?;
+    Ok((commitment, successor))
 }
 
 /// Whether `change` may close an epoch in which `grant` was given, at the member `me`.

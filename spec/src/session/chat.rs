@@ -111,9 +111,7 @@ impl Membership {
     }
 
     pub(super) fn say_what_waited(&mut self, work: &mut Work<'_, '_>) {
-        while self.chat.unacknowledged.len() < UNACKNOWLEDGED_MAX
-            && (self.closing.is_none() || active(Mutant::SaidAfterClosed))
-        {
+        while self.chat.unacknowledged.len() < UNACKNOWLEDGED_MAX && self.may_speak() {
             let Some(Waiting { local, media_type, content }) = self.chat.outbox.pop_front() else { return };
             if !self.may_send(&media_type, &content) {
                 // Somebody joined while it waited, who does not take it.

@@ -4,13 +4,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    admission::{covers, open_grant},
+    admission::{covers, open_commitment, open_grant},
+    commitment::Commitment,
     coordinator::Coordinator,
     epoch::{Change, Epoch, EpochHash, Member},
-    event::{Action, EndReason, Notice, Timer},
+    event::{Action, Notice, Timer},
     inviter::Invitation,
     machine::{Next, Work},
     member::Membership,
+    succession::Succession,
 };
 use crate::{
     error_code::ErrorCode,
@@ -19,18 +21,27 @@ use crate::{
         Cancel, Close, Closed, Commit, InvitationBody, RequestNumber, SentCount, SessionBody,
     },
     mutant::{Mutant, active},
+    signed::Signed,
 };
 
 /// The epoch is closing: this member says nothing more in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Closing {
     /// Whose grant closes the epoch.
-    holder: UserHandle,
+    pub(super) holder: UserHandle,
     /// The epoch that follows, and its hash.
-    next: Arc<Epoch>,
-    hash: EpochHash,
-    /// Once the coordinator has committed: what has to arrive before the next epoch begins.
-    sent: Option<Vec<SentCount>>,
+    pub(super) next: Arc<Epoch>,
+    pub(super) hash: EpochHash,
+    /// Once the coordinator, or its successor, has committed.
+    pub(super) committed: Option<Committed>,
+}
+
+/// The word that ends the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Committed {
+    pub(super) signed: Signed<Commitment>,
+    /// What has to arrive before the next epoch begins.
+    pub(super) sent: Vec<SentCount>,
 }
 
 impl Membership {
@@ -52,7 +63,7 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::GrantRefused, work);
         };
         let hash = work.context.crypto.hash_epoch(&next);
-        self.closing = Some(Closing { holder, next: next.into(), hash, sent: None });
+        self.closing = Some(Closing { holder, next: next.into(), hash, committed: None });
         self.send_to_coordinator(SessionBody::Closed(Closed { sent: self.chat.sent() }), work);
         Next::Stay
     }
@@ -62,7 +73,7 @@ impl Membership {
     pub(super) fn is_let_go_by(&self, peer: &UserHandle) -> bool {
         self.closing.as_ref().is_some_and(|closing| {
             let leaves = closing.next.member(&self.me.handle).is_none();
-            leaves && (*peer != self.epoch.coordinator || closing.sent.is_some())
+            leaves && (*peer != self.epoch.coordinator || closing.committed.is_some())
         })
     }
 
@@ -72,7 +83,7 @@ impl Membership {
     }
 
     /// What nobody can grant over this member's head: a newcomer that it has not admitted, its own leave.
-    fn agrees(&self, change: &Change) -> bool {
+    pub(super) fn agrees(&self, change: &Change) -> bool {
         match change {
             Change::Join(newcomer) => {
                 active(Mutant::CompleteEarly)
@@ -81,33 +92,49 @@ impl Membership {
             Change::Leave(who) => *who != self.me.handle || self.leaving,
             Change::Remove(who) => *who != self.me.handle,
             Change::Create(_) => false,
-            Change::HandOver(_) | Change::Void(_) => true,
+            Change::HandOver(_) | Change::Void(_) | Change::TakeOver(_) => true,
         }
+    }
+
+    /// Whether the word that ends this epoch is here.
+    pub(super) fn is_committed(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| closing.committed.is_some())
     }
 
     /// The coordinator has heard from all members: the next epoch begins once everything has arrived.
     pub(super) fn commit(&mut self, from: &Peer, commit: Commit, work: &mut Work<'_, '_>) -> Next {
-        let Some(closing) = self.closing.as_mut().filter(|closing| closing.sent.is_none()) else {
+        if self.closing.is_none() || self.is_committed() {
             return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
-        };
-        if closing.hash != commit.hash {
-            return self.fault(&from.handle, ErrorCode::Fork, work);
         }
+        let signer = &self.epoch.coordinator;
+        let opened = open_commitment(&commit.commitment, signer, &self.epoch, self.hash, work.context);
+        let change = |closing: &Closing| closing.next.change.clone();
+        let commitment = match opened {
+            Ok(commitment) if self.closing.as_ref().map(change).as_ref() == Some(&commitment.change) => {
+                commitment
+            }
+            Ok(_) => return self.fault(&from.handle, ErrorCode::CommitRefused, work),
+            Err(code) => return self.fault(&from.handle, code, work),
+        };
         // Whoever is told a smaller number begins the next epoch without this member's last words, for good.
         let own = SentCount { count: self.chat.sent(), member: self.me.handle.clone() };
-        if !commit.sent.contains(&own) && !active(Mutant::OwnCountUnchecked) {
+        let counted = commitment.sent.contains(&own) || active(Mutant::OwnCountUnchecked);
+        let Some(closing) =
+            self.closing.as_mut().filter(|closing| closing.hash == commitment.hash && counted)
+        else {
             return self.fault(&from.handle, ErrorCode::Fork, work);
-        }
-        closing.sent = Some(commit.sent);
+        };
+        closing.committed = Some(Committed { signed: commit.commitment.clone(), sent: commitment.sent });
+        self.show_followers(from, &commit, work);
         self.begin_epoch_if_flushed(work)
     }
 
     /// Begins the committed epoch, if every message of the old one is here.
     pub(super) fn begin_epoch_if_flushed(&mut self, work: &mut Work<'_, '_>) -> Next {
-        let Some(sent) = self.closing.as_ref().and_then(|closing| closing.sent.as_ref()) else {
+        let Some(committed) = self.closing.as_ref().and_then(|closing| closing.committed.as_ref()) else {
             return Next::Stay;
         };
-        let flushed = sent.iter().all(|sent| {
+        let flushed = committed.sent.iter().all(|sent| {
             sent.member == self.me.handle
                 || self.lost.contains(&sent.member)
                 || self.chat.received_from(&sent.member) >= sent.count
@@ -134,13 +161,18 @@ impl Membership {
             return Next::Linger(peers);
         }
         work.tell(Notice::EpochBegan(Arc::clone(&self.epoch)));
-        if self.lost.contains(&self.epoch.coordinator) {
-            return self.give_up(EndReason::CoordinatorLost, work);
-        }
+        self.commitment = closing.committed.map(|committed| committed.signed);
+        self.succession = Succession::default();
         self.chat.begin_epoch();
-        self.settle(&closing.holder, work);
+        self.settle(&closing.holder, &old.coordinator, work);
         self.change_coordinator(&old.coordinator, work);
         self.say_what_waited(work);
+        if self.has_lost_coordinator() {
+            let next = self.follow_successor(work);
+            if !matches!(next, Next::Stay) {
+                return next;
+            }
+        }
         let early = std::mem::take(&mut self.held);
         for (from, message) in early {
             let next = self.read_session(from, message, work);
@@ -150,8 +182,9 @@ impl Membership {
         }
         self.order_next_change(work)
     }
+
     /// Settles what the change was for: the holder's request, the invitation, the newcomer's link.
-    fn settle(&mut self, holder: &UserHandle, work: &mut Work<'_, '_>) {
+    fn settle(&mut self, holder: &UserHandle, old: &UserHandle, work: &mut Work<'_, '_>) {
         let mine = *holder == self.me.handle;
         match self.epoch.change.clone() {
             Change::Join(newcomer) => {
@@ -167,18 +200,33 @@ impl Membership {
             Change::Void(newcomer) => self.settle_void(&newcomer, mine, work),
             Change::Leave(who) | Change::Remove(who) => {
                 self.revoke_admission(work);
-                work.push(Action::Disarm(Timer::Lost(who.clone())));
-                // Where that link is gone already, the one who left may be back with a ticket on another.
-                if !self.lost.remove(&who) {
-                    work.disconnect(&who, None);
-                    self.held.retain(|(from, _)| from.handle != who);
+                self.let_go(&who, work);
+            }
+            Change::TakeOver(_) => {
+                // Whatever the lost coordinator had granted is void.
+                let granted = self.invitations.keys().find(|invitee| self.awaits_commit_of(invitee)).cloned();
+                if let Some(newcomer) = granted {
+                    self.settle_void(&newcomer, true, work);
                 }
-                self.forget_unacknowledged(&who, work);
-                if let Some(coordinator) = &mut self.coordinator {
-                    coordinator.forget_requests(&who);
-                }
+                self.revoke_admission(work);
+                self.let_go(old, work);
+                self.wait_for_removals(work);
             }
             Change::HandOver(_) | Change::Create(_) => self.revoke_admission(work),
+        }
+    }
+
+    /// Somebody is no member any more.
+    fn let_go(&mut self, who: &UserHandle, work: &mut Work<'_, '_>) {
+        work.push(Action::Disarm(Timer::Lost(who.clone())));
+        // Where that link is gone already, the one who left may be back with a ticket on another.
+        if !self.lost.remove(who) {
+            work.disconnect(who, None);
+            self.held.retain(|(from, _)| from.handle != *who);
+        }
+        self.forget_unacknowledged(who, work);
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.forget_requests(who);
         }
     }
 

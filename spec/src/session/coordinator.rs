@@ -100,7 +100,11 @@ impl Membership {
         let own = match &request.change {
             Change::Join(_) => true,
             Change::Leave(who) => *who == from.handle,
-            Change::Create(_) | Change::Remove(_) | Change::HandOver(_) | Change::Void(_) => false,
+            Change::Create(_)
+            | Change::Remove(_)
+            | Change::HandOver(_)
+            | Change::Void(_)
+            | Change::TakeOver(_) => false,
         };
         // A newcomer that has been admitted may speak, but it asks for nothing before it is a member.
         let from_member = self.epoch.member(&from.handle).is_some();
@@ -163,7 +167,11 @@ impl Membership {
                     return self.grant_and_close(change, holder, work);
                 }
                 // Requests for anything else never reach the queue.
-                Change::Create(_) | Change::Remove(_) | Change::HandOver(_) | Change::Void(_) => {}
+                Change::Create(_)
+                | Change::Remove(_)
+                | Change::HandOver(_)
+                | Change::Void(_)
+                | Change::TakeOver(_) => {}
             }
         }
     }
@@ -363,7 +371,9 @@ impl Membership {
         // The change was tried on this very epoch before it was granted, and again by every member that closed.
         let Ok(next) = self.epoch.next(self.hash, change.clone()) else { return };
         let sent = sent.iter().map(|(member, &count)| SentCount { count, member: member.clone() }).collect();
-        let commit = Commit { hash: work.context.crypto.hash_epoch(&next), sent };
+        let hash = work.context.crypto.hash_epoch(&next);
+        let commitment = self.commitment_to(hash, change.clone(), sent);
+        let commit = Commit { commitment: work.context.crypto.sign_commitment(&commitment) };
         let mut to: Vec<UserHandle> = self.others().cloned().collect();
         if let Change::Join(newcomer) = change
             && !self.lost.contains(&newcomer.handle)

@@ -116,6 +116,8 @@ pub enum Change {
     HandOver(UserHandle),
     /// The join of this newcomer came to nothing; nobody came or went.
     Void(UserHandle),
+    /// The coordinator was lost; this member coordinates in its place, and the lost one is no member any more.
+    TakeOver(UserHandle),
 }
 
 /// One link of the chain: who the members are, who coordinates, and what came before.
@@ -206,6 +208,14 @@ impl Epoch {
                 coordinator = to.clone();
             }
             Change::Void(_) => {}
+            Change::TakeOver(to) => {
+                if *to == self.coordinator {
+                    return Err(ImpossibleChange::Coordinator);
+                }
+                self.member(to).ok_or(ImpossibleChange::NoMember)?;
+                members = self.members.iter().filter(|m| m.handle != self.coordinator).cloned().collect();
+                coordinator = to.clone();
+            }
         }
         let number = self.number.next();
         Ok(Self {
@@ -226,7 +236,7 @@ impl Epoch {
     }
 
     /// The handles of all members, in their order.
-    pub fn handles(&self) -> impl Iterator<Item = &UserHandle> {
+    pub fn handles(&self) -> impl Iterator<Item = &UserHandle> + Clone {
         self.members.iter().map(|member| &member.handle)
     }
 }

@@ -210,8 +210,11 @@ pub enum Notice {
     },
     /// What the user asked for cannot be done now; nothing changed.
     NotPossible(ErrorCode),
-    /// The link to a member is lost; the coordinator will remove it.
+    /// The link to a member is lost; the coordinator will remove it, or somebody takes over if it was the coordinator.
     MemberLost(UserHandle),
+    /// A member holds another chain of epochs, or another count of what was said: one of the two was told something
+    /// wrong. The link is closed.
+    ForkNoticed(UserHandle),
     /// The session is over for this user; no event matters any more.
     Ended(EndReason),
 }
@@ -225,12 +228,6 @@ pub enum EndReason {
     InvitationOver,
     /// The join came to nothing: a member could not be reached or refused, or it took too long.
     JoinFailed,
-    /// The coordinator removed this member.
-    Removed,
-    /// The link to the coordinator is lost.
-    CoordinatorLost,
     /// The link to another member is lost, and the coordinator keeps that member.
     MemberLost,
-    /// Another member's chain of epochs differs from this one's.
-    Fork,
 }

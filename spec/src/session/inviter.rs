@@ -37,6 +37,11 @@ pub(super) enum Invitation {
 }
 
 impl Membership {
+    /// Whether this member holds the token for the join of this invitee, or has given it back.
+    pub(super) fn awaits_commit_of(&self, invitee: &UserHandle) -> bool {
+        matches!(self.invitations.get(invitee), Some(Invitation::Commit(_) | Invitation::Void))
+    }
+
     fn has_not_answered(&self, peer: &UserHandle) -> bool {
         matches!(self.invitations.get(peer), Some(Invitation::Link | Invitation::Answer(_)))
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error_code::ErrorCode,
-    identity::{Peer, UserHandle},
+    identity::{KeyHash, Peer, UserHandle},
     limits::{INVITATION_LIFETIME, LINGER},
     machine::{Context, Machine},
     message::client_client::{
@@ -179,6 +179,20 @@ impl Session {
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
         matches!(self.state, State::Invited(_))
+    }
+
+    /// Whether the epoch that this client is in, or joins, names a member with this key: what that member signed may
+    /// have to be verified although its link is gone.
+    #[must_use]
+    pub fn knows_key(&self, key: &KeyHash) -> bool {
+        let epoch = match &self.state {
+            State::Member(member) => &member.epoch,
+            State::Joining(joining) => joining.epoch(),
+            State::Invited(_) | State::AwaitingWelcome(_) | State::Leaving(_) | State::Ended(_) => {
+                return false;
+            }
+        };
+        epoch.members.iter().any(|member| member.key == *key)
     }
 
     /// Whether a new link of this peer, on which this message came first, takes the place of the link that stands.

@@ -12,11 +12,13 @@ use super::{
     admission::{Admission, judge_ticket},
     chat::Chat,
     closing::Closing,
+    commitment::Commitment,
     coordinator::Coordinator,
     epoch::{Change, Epoch, EpochHash, Member},
     event::{Action, EndReason, Event, Notice, Timer},
     inviter::Invitation,
     machine::{Next, Work},
+    succession::Succession,
 };
 use crate::{
     error_code::ErrorCode,
@@ -27,6 +29,7 @@ use crate::{
         SessionMessage, TokenRequest,
     },
     mutant::{Mutant, active},
+    signed::Signed,
 };
 
 /// What a member keeps about its session.
@@ -50,6 +53,10 @@ pub struct Membership {
     pub(super) lost: BTreeSet<UserHandle>,
     pub(super) chat: Chat,
     pub(super) coordinator: Option<Coordinator>,
+    /// What this epoch began by; shown to those who missed it.
+    pub(super) commitment: Option<Signed<Commitment>>,
+    /// Who has lost the coordinator of this epoch.
+    pub(super) succession: Succession,
 }
 
 impl Membership {
@@ -70,11 +77,13 @@ impl Membership {
             lost: BTreeSet::new(),
             chat: Chat::default(),
             coordinator,
+            commitment: None,
+            succession: Succession::default(),
         }
     }
 
     /// Whether nothing that this member began waits for somebody else: no request, no invitation, no epoch closing,
-    /// no message held, and, at a coordinator, no token out.
+    /// no message held, no coordinator lost, and, at a coordinator, no token out.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.is_at_rest_without(|_| false)
@@ -88,6 +97,7 @@ impl Membership {
             && self.admission.is_none()
             && self.closing.is_none()
             && self.held.iter().all(|(from, _)| unreliable(&from.handle))
+            && !self.has_lost_coordinator()
             && self.chat.is_at_rest_without(unreliable)
             && self.coordinator.as_ref().is_none_or(Coordinator::is_at_rest)
     }
@@ -158,7 +168,7 @@ impl Membership {
     /// Tells the coordinator what it has not been told; once the epoch closes, that waits for the next one, because
     /// the coordinator may be there already.
     pub(super) fn tell_requests(&mut self, work: &mut Work<'_, '_>) {
-        if self.closing.is_some() {
+        if !self.may_speak() {
             return;
         }
         for (&number, change) in self.requests.iter().filter(|(number, _)| **number > self.told_request) {
@@ -180,7 +190,7 @@ impl Membership {
             return Next::End(EndReason::Left);
         }
         self.request_token(Change::Leave(self.me.handle.clone()), work);
-        Next::Stay
+        if self.has_lost_coordinator() { self.follow_successor(work) } else { Next::Stay }
     }
 
     // --- what is heard ---
@@ -262,6 +272,7 @@ impl Membership {
             SessionBody::Message(said) if active(Mutant::MessageEpochUnchecked) => {
                 self.hear(from, said, work)
             }
+            SessionBody::Follow(_) => self.followed_late(from, message.epoch, work),
             SessionBody::TokenRequest(_)
             | SessionBody::TokenRefused(_)
             | SessionBody::TokenGrant(_)
@@ -311,10 +322,12 @@ impl Membership {
                 Ok(()) => self.close(from, close, work),
                 Err(code) => self.fault(&from.handle, code, work),
             },
+            SessionBody::Commit(commit) if self.has_lost_coordinator() => self.shown(from, &commit, work),
             SessionBody::Commit(commit) => match self.check_coordinator(from) {
                 Ok(()) => self.commit(from, commit, work),
                 Err(code) => self.fault(&from.handle, code, work),
             },
+            SessionBody::Follow(follow) => self.followed(from, follow, work),
             SessionBody::Message(said) => self.hear(from, said, work),
             SessionBody::Received(received) => self.acknowledged(from, self.epoch.number, received, work),
             SessionBody::Admitted(Admitted {}) => {
@@ -342,7 +355,7 @@ impl Membership {
         if self.epoch.member(&from.handle).is_some() || self.admission.is_some() {
             return self.fault(&from.handle, ErrorCode::AlreadyMember, work);
         }
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.has_lost_coordinator() {
             // The epoch closes without this newcomer, so its ticket is for an epoch that is over.
             return self.fault(&from.handle, ErrorCode::TicketEpoch, work);
         }
@@ -364,12 +377,16 @@ impl Membership {
             // What a client says to itself is right by construction; a wrong variant of it ends here.
             return Next::End(EndReason::JoinFailed);
         }
+        if code == ErrorCode::Fork && self.epoch.member(peer).is_some() {
+            work.tell(Notice::ForkNoticed(peer.clone()));
+        }
         work.disconnect(peer, Some(code));
         self.link_lost(peer, work)
     }
 
     fn link_lost(&mut self, peer: &UserHandle, work: &mut Work<'_, '_>) -> Next {
         self.held.retain(|(from, _)| from.handle != *peer);
+        self.succession.forget(peer);
         self.invitee_unreachable(peer, work);
         if self.has_admitted(peer) {
             return self.newcomer_unlinked(peer, work);
@@ -377,21 +394,20 @@ impl Membership {
         if self.epoch.member(peer).is_none() || !self.lost.insert(peer.clone()) {
             return Next::Stay;
         }
-        if self.is_let_go_by(peer) {
-            self.forget_unacknowledged(peer, work);
-            return self.begin_epoch_if_flushed(work);
-        }
-        if !self.lets_go(peer) {
+        let let_go = self.is_let_go_by(peer);
+        if !let_go && !self.lets_go(peer) {
             work.tell(Notice::MemberLost(peer.clone()));
-        }
-        if *peer == self.epoch.coordinator {
-            return self.give_up(EndReason::CoordinatorLost, work);
         }
         self.forget_unacknowledged(peer, work);
         if self.coordinator.is_some() {
-            self.member_lost(peer, work)
-        } else {
+            return self.member_lost(peer, work);
+        }
+        if !let_go && *peer != self.epoch.coordinator {
             self.wait_for_removal(peer, work);
+        }
+        if self.has_lost_coordinator() {
+            self.follow_successor(work)
+        } else {
             self.begin_epoch_if_flushed(work)
         }
     }
@@ -406,6 +422,9 @@ impl Membership {
             return Next::Stay;
         }
         self.lost.insert(peer.clone());
+        if self.has_lost_coordinator() {
+            return self.follow_successor(work);
+        }
         self.newcomer_lost(peer, work)
     }
 
@@ -430,7 +449,17 @@ impl Membership {
             }
             Timer::Lease => self.lease_ended(work),
             Timer::Close => self.close_overdue(work),
-            Timer::Lost(peer) if self.lost.contains(&peer) => self.give_up(EndReason::MemberLost, work),
+            Timer::Lost(peer) if self.has_lost_coordinator() => {
+                if peer == self.epoch.coordinator {
+                    self.succession_overdue(work)
+                } else {
+                    self.wait_for_removal(&peer, work);
+                    Next::Stay
+                }
+            }
+            Timer::Lost(peer) if self.lost.contains(&peer) && self.coordinator.is_none() => {
+                self.give_up(EndReason::MemberLost, work)
+            }
             Timer::Lost(_) | Timer::Answer | Timer::Join | Timer::Linger => Next::Stay,
         }
     }

@@ -4,6 +4,7 @@
 mod admission;
 mod chat;
 mod closing;
+mod commitment;
 mod coordinator;
 mod epoch;
 mod event;
@@ -12,10 +13,12 @@ mod inviter;
 mod machine;
 mod member;
 mod newcomer;
+mod succession;
 mod ticket;
 
 pub use admission::{Admission, judge_ticket};
 
+pub use commitment::Commitment;
 pub use epoch::{
     Change, Epoch, EpochHash, EpochNumber, ImpossibleChange, Member, Nonce, Origin, RelayTag, SessionId,
 };

@@ -4,11 +4,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    admission::check_welcome,
+    admission::{check_welcome, open_commitment, open_last_word},
     epoch::{Change, Epoch, EpochHash, Member, Origin, SessionId},
     event::{Action, EndReason, Event, Notice, Target, Timer},
     machine::{Next, Work},
     member::{Membership, may_hold},
+    succession::Succession,
     ticket::Ticket,
 };
 use crate::{
@@ -16,8 +17,8 @@ use crate::{
     identity::{Peer, UserHandle},
     limits::{CLOSE_DEADLINE, JOIN_DEADLINE, WELCOME_DEADLINE},
     message::client_client::{
-        Admit, Admitted, Commit, Complete, InvitationBody, InvitationMessage, Join, PeerMessage, Reject,
-        SessionBody, SessionMessage,
+        Admit, Admitted, Commit, Complete, Follow, InvitationBody, InvitationMessage, Join, PeerMessage,
+        Reject, SessionBody, SessionMessage,
     },
     mutant::{Mutant, active},
     signed::Signed,
@@ -126,6 +127,10 @@ pub(super) struct Joining {
     awaited: BTreeSet<UserHandle>,
     /// Members with a link.
     linked: BTreeSet<UserHandle>,
+    /// Members that were lost after all had admitted the newcomer.
+    lost: BTreeSet<UserHandle>,
+    /// Who has lost the coordinator of the epoch that the join closes.
+    succession: Succession,
     /// The user wants to leave; from completion on that has to wait for the commit.
     leaving: bool,
     /// What members said in the epoch that the commit will begin.
@@ -144,6 +149,8 @@ impl Joining {
             hash: work.context.crypto.hash_epoch(&epoch),
             awaited: epoch.handles().cloned().collect(),
             linked: BTreeSet::from([inviter.handle.clone()]),
+            lost: BTreeSet::new(),
+            succession: Succession::default(),
             ticket: welcome.ticket.clone(),
             leaving: false,
             held: Vec::new(),
@@ -164,6 +171,11 @@ impl Joining {
         Next::Join(Box::new(joining))
     }
 
+    /// The epoch that the join closes.
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
     pub(super) fn handle(&mut self, event: Event, work: &mut Work<'_, '_>) -> Next {
         match event {
             Event::LinkUp { peer } => self.link_up(peer, work),
@@ -177,7 +189,13 @@ impl Joining {
             Event::LinkLost { peer } => {
                 self.linked.remove(&peer);
                 self.held.retain(|(from, _)| from.handle != peer);
-                if self.epoch.member(&peer).is_some() { self.fail(None, work) } else { Next::Stay }
+                if self.epoch.member(&peer).is_none() {
+                    Next::Stay
+                } else if self.awaited.is_empty() {
+                    self.member_lost(peer, work)
+                } else {
+                    self.fail(None, work)
+                }
             }
             Event::Received { from, message } => self.read(from, message, work),
             Event::Leave if self.awaited.is_empty() => {
@@ -191,6 +209,60 @@ impl Joining {
             Event::TimerFired(Timer::Join) => self.fail(None, work),
             Event::TimerFired(_) => Next::Stay,
             Event::Invite { .. } | Event::Accept | Event::Refuse | Event::Say { .. } => not_possible(work),
+        }
+    }
+
+    /// A member is lost after the newcomer's part is done: the others may have begun the epoch with it.
+    fn member_lost(&mut self, peer: UserHandle, work: &mut Work<'_, '_>) -> Next {
+        self.succession.forget(&peer);
+        self.lost.insert(peer);
+        self.follow_successor(work)
+    }
+
+    /// A newcomer that has lost the coordinator may be a member already, or not become one: the successor has to hear
+    /// from it.
+    fn follow_successor(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let there = self.epoch.handles().filter(|member| self.linked.contains(*member));
+        let Some(successor) = self.succession.successor(there.clone(), None).cloned() else {
+            return self.fail(None, work);
+        };
+        let to: Vec<UserHandle> = there.cloned().collect();
+        if self.lost.contains(&self.epoch.coordinator)
+            && let Some(follow) = self.succession.follow(0, false, successor)
+        {
+            work.push(Action::Send { to, message: self.message(SessionBody::Follow(follow)) });
+            if let Some(commit) = self.succession.shown() {
+                let to = self.succession.following().into_iter().cloned().collect();
+                work.push(Action::Send { to, message: self.message(SessionBody::Commit(commit)) });
+            }
+        }
+        Next::Stay
+    }
+
+    /// The coordinator is lost, and a member shows how the epoch ends. Only from the one that the newcomer follows is
+    /// that an answer; from anybody else it is news for that one.
+    fn shown(&mut self, from: &Peer, commit: Commit, work: &mut Work<'_, '_>) -> Next {
+        let opened = open_last_word(&commit.commitment, &self.epoch, self.hash, work.context);
+        let change = match opened {
+            Ok((commitment, _)) => commitment.change,
+            Err(code) => return self.fault(from, code, work),
+        };
+        if self.succession.is_following(&from.handle) {
+            let joins = change == Change::Join(self.me.clone());
+            return if joins { self.commit(from, commit, work) } else { self.fail(None, work) };
+        }
+        if let Some(successor) = self.succession.show_first(&commit, from) {
+            let message = self.message(SessionBody::Commit(commit));
+            work.push(Action::Send { to: vec![successor], message });
+        }
+        Next::Stay
+    }
+
+    fn followed(&mut self, from: &Peer, follow: Follow, work: &mut Work<'_, '_>) -> Next {
+        match self.succession.note(&from.handle, follow) {
+            Err(code) => self.fault(from, code, work),
+            Ok(()) if self.awaited.is_empty() => self.follow_successor(work),
+            Ok(()) => Next::Stay,
         }
     }
 
@@ -218,9 +290,12 @@ impl Joining {
     }
 
     fn send(&self, to: &UserHandle, body: SessionBody, work: &mut Work<'_, '_>) {
-        let message =
-            SessionMessage { body, chain: self.hash, epoch: self.epoch.number, session: self.epoch.session };
-        work.push(Action::Send { to: vec![to.clone()], message: PeerMessage::Session(message) });
+        work.push(Action::Send { to: vec![to.clone()], message: self.message(body) });
+    }
+
+    fn message(&self, body: SessionBody) -> PeerMessage {
+        let (chain, epoch, session) = (self.hash, self.epoch.number, self.epoch.session);
+        PeerMessage::Session(SessionMessage { body, chain, epoch, session })
     }
 
     fn read(&mut self, from: Peer, message: PeerMessage, work: &mut Work<'_, '_>) -> Next {
@@ -269,10 +344,14 @@ impl Joining {
                 Next::Stay
             }
             SessionBody::Commit(commit)
-                if from.handle == self.epoch.coordinator && self.awaited.is_empty() =>
+                if self.awaited.is_empty() && from.handle == self.epoch.coordinator =>
             {
-                self.commit(&from, &commit, work)
+                self.commit(&from, commit, work)
             }
+            SessionBody::Commit(commit) if self.lost.contains(&self.epoch.coordinator) => {
+                self.shown(&from, commit, work)
+            }
+            SessionBody::Follow(follow) => self.followed(&from, follow, work),
             SessionBody::Admitted(_) if active(Mutant::CompleteEarly) => Next::Stay,
             SessionBody::TokenRequest(_)
             | SessionBody::TokenRefused(_)
@@ -298,17 +377,42 @@ impl Joining {
         }
     }
 
-    /// The coordinator has closed the epoch: the newcomer is a member of the next.
-    fn commit(&mut self, from: &Peer, commit: &Commit, work: &mut Work<'_, '_>) -> Next {
-        let next = self.epoch.next(self.hash, Change::Join(self.me.clone()));
-        let Ok(next) = next else { return self.fault(from, ErrorCode::GrantRefused, work) };
+    /// The coordinator has closed the epoch: the newcomer is a member of the next. If the coordinator is lost, another
+    /// member shows its word.
+    fn commit(&mut self, from: &Peer, commit: Commit, work: &mut Work<'_, '_>) -> Next {
+        let change = Change::Join(self.me.clone());
+        let opened = open_commitment(
+            &commit.commitment,
+            &self.epoch.coordinator,
+            &self.epoch,
+            self.hash,
+            work.context,
+        );
+        let commitment = match opened {
+            Ok(commitment) if commitment.change == change => commitment,
+            Ok(_) => return self.fault(from, ErrorCode::CommitRefused, work),
+            Err(code) => return self.fault(from, code, work),
+        };
+        let Ok(next) = self.epoch.next(self.hash, change) else {
+            return self.fault(from, ErrorCode::CommitRefused, work);
+        };
         let hash = work.context.crypto.hash_epoch(&next);
-        if hash != commit.hash {
+        if hash != commitment.hash {
             return self.fault(from, ErrorCode::Fork, work);
+        }
+        let unaware = self.succession.followers().filter(|peer| **peer != from.handle);
+        let to: Vec<UserHandle> = unaware.cloned().collect();
+        if !to.is_empty() {
+            let message = self.message(SessionBody::Commit(commit.clone()));
+            work.push(Action::Send { to, message });
         }
         let mut member = Membership::new(self.me.clone(), next.into(), hash);
         work.push(Action::Disarm(Timer::Join));
         work.tell(Notice::EpochBegan(Arc::clone(&member.epoch)));
+        let joined = member.begin_joined(commit.commitment, std::mem::take(&mut self.lost), work);
+        if !matches!(joined, Next::Stay) {
+            return joined;
+        }
         if self.leaving {
             member.leave(work);
         }

@@ -7,7 +7,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     identity::UserHandle,
     message::client_client::*,
-    session::{Change, Epoch, EpochHash, Grant, Member, Nonce, Origin, Ticket},
+    session::{Change, Commitment, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, Ticket},
     signed::{Claims, Signed},
     time::Timestamp,
 };
@@ -120,12 +120,33 @@ pub(super) fn request(number: u64, change: Change) -> SessionBody {
     SessionBody::TokenRequest(TokenRequest { change, number: RequestNumber(number) })
 }
 
-/// The commit that makes `after`; who sent how much, in whatever order.
-pub(super) fn commit(after: &Epoch, sent: &[(&UserHandle, u64)]) -> SessionBody {
+/// What a good commitment to `after` says; who sent how much, in whatever order.
+pub(super) fn commitment(after: &Epoch, sent: &[(&UserHandle, u64)]) -> Commitment {
     let mut sent: Vec<_> =
         sent.iter().map(|(member, count)| SentCount { count: *count, member: (*member).clone() }).collect();
     sent.sort_by(|a, b| a.member.cmp(&b.member));
-    SessionBody::Commit(Commit { hash: hash_epoch(after), sent })
+    Commitment {
+        hash: hash_epoch(after),
+        sent,
+        chain: after.previous,
+        epoch: EpochNumber(after.number.0.saturating_sub(1)),
+        change: after.change.clone(),
+        session: after.session,
+    }
+}
+
+/// The commit by which this person makes `after`.
+pub(super) fn commit(
+    by: &Person,
+    after: &Epoch,
+    sent: &[(&UserHandle, u64)],
+) -> Result<SessionBody, Failure> {
+    committed(by, &commitment(after, sent))
+}
+
+/// The commit by which this person commits to whatever this says.
+pub(super) fn committed(by: &Person, commitment: &Commitment) -> Result<SessionBody, Failure> {
+    Ok(SessionBody::Commit(Commit { commitment: signed(&by.key, commitment)? }))
 }
 
 pub(super) fn invite(epoch: &Epoch) -> InvitationBody {

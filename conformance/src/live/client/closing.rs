@@ -5,15 +5,16 @@ use std::sync::Arc;
 use antiphon_spec::{
     error_code::ErrorCode,
     message::client_client::*,
-    session::{Change, EpochHash, EpochNumber, Grant, SessionId},
+    session::{Change, Commitment, EpochHash, EpochNumber, Grant, SessionId},
 };
+
 use serde_json::json;
 
 use super::{
-    chain::{closed, commit, grant, grant_claims, message, next, received, signed},
+    chain::{closed, commit, commitment, committed, grant, grant_claims, message, next, received, signed},
     live_cases,
     realm::Person,
-    scene::{Room, named},
+    scene::Room,
 };
 use crate::{
     case::Failure,
@@ -80,8 +81,12 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "the coordinator closes an epoch twice" => twice;
     "closing/commit-without-close" ["SESS-024"] twin "closing/hand-over"
         "a commit comes without a close" => commit_without_close;
-    "closing/commit-of-other-chain" ["SESS-091"] twin "closing/hand-over"
+    "closing/commit-of-other-chain" ["SESS-091", "SESS-157"] twin "closing/hand-over"
         "the commit is of another epoch than the one that was closed" => commit_of_other_chain;
+    "closing/commit-to-other-change" ["SESS-128"] twin "closing/hand-over"
+        "the commit is to another change than the one that it closed for" => commit_to_other_change;
+    "closing/commit-signed-by-member" ["SESS-128"] twin "closing/hand-over"
+        "the coordinator commits with another member's signature" => commit_signed_by_member;
     "closing/waits-for-messages" ["SESS-092", "SESS-108"]
         "the next epoch begins when the last message of the old one has come" => waits_for_messages;
     "closing/waits-for-no-lost-member" ["SESS-092"] twin "closing/waits-for-messages"
@@ -145,20 +150,21 @@ async fn commit_by_member(world: Arc<World>) -> Result<(), Failure> {
     let change = Change::HandOver(b.clone());
     room.close(&change, &b, 0).await?;
     let after = next(&room.epoch, change)?;
-    room.to_b.say(&room.epoch, commit(&after, &[(&a, 0), (&room.me.handle, 0), (&b, 0)])).await?;
+    room.to_b
+        .say(&room.epoch, commit(&room.scene.a, &after, &[(&a, 0), (&room.me.handle, 0), (&b, 0)])?)
+        .await?;
     room.to_b.refused(ErrorCode::Forbidden).await?;
     room.scene.client.is_in(&room.epoch).await
 }
 
-/// The coordinator gives an order for which its link closes with `grant-refused`, and with it the session.
+/// The coordinator gives an order for which its link closes with `grant-refused`.
 async fn refused(world: Arc<World>, spoil: fn(&mut Order<'_>)) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let mut order = Order::good(&room);
     spoil(&mut order);
     let close = Close { grant: signed(&order.signer.key, &order.grant)?, change: order.change };
     room.to_a.say(&room.epoch, SessionBody::Close(close)).await?;
-    room.to_a.refused(ErrorCode::GrantRefused).await?;
-    room.scene.client.tells("ended", json!({"session": named(room.epoch.session)})).await
+    room.gives_coordinator_up(ErrorCode::GrantRefused).await
 }
 
 async fn twice(world: Arc<World>) -> Result<(), Failure> {
@@ -184,8 +190,31 @@ async fn commit_of_other_chain(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let b = room.scene.b.handle.clone();
     room.close(&Change::HandOver(b.clone()), &b, 0).await?;
+    let after = next(&room.epoch, Change::HandOver(b.clone()))?;
+    let good = commitment(&after, &[(&room.scene.a.handle, 0), (&room.me.handle, 0), (&b, 0)]);
+    let other = committed(&room.scene.a, &Commitment { hash: EpochHash([1; 32]), ..good })?;
+    room.to_a.say(&room.epoch, other).await?;
+    room.scene.client.tells("fork", json!({"handle": room.scene.a.handle})).await?;
+    room.gives_coordinator_up(ErrorCode::Fork).await
+}
+
+async fn commit_to_other_change(world: Arc<World>) -> Result<(), Failure> {
+    let mut room = Room::new(&world).await?;
+    let b = room.scene.b.handle.clone();
+    room.close(&Change::HandOver(b.clone()), &b, 0).await?;
     room.commit(&Change::Remove(b), [0, 0, 0]).await?;
-    room.to_a.refused(ErrorCode::Fork).await
+    room.to_a.refused(ErrorCode::CommitRefused).await
+}
+
+async fn commit_signed_by_member(world: Arc<World>) -> Result<(), Failure> {
+    let mut room = Room::new(&world).await?;
+    let (a, b) = (room.scene.a.handle.clone(), room.scene.b.handle.clone());
+    let change = Change::HandOver(b.clone());
+    room.close(&change, &b, 0).await?;
+    let after = next(&room.epoch, change)?;
+    let sent = [(&a, 0), (&room.me.handle, 0), (&b, 0)];
+    room.to_a.say(&room.epoch, commit(&room.scene.b, &after, &sent)?).await?;
+    room.gives_coordinator_up(ErrorCode::CommitRefused).await
 }
 
 async fn waits_for_messages(world: Arc<World>) -> Result<(), Failure> {

@@ -180,7 +180,7 @@ impl Chair {
         let sent: Vec<_> =
             self.epoch.handles().filter(|handle| Some(*handle) != lost).map(|handle| (handle, 0)).collect();
         for link in links.iter_mut() {
-            link.hears(&self.epoch, commit(&after, &sent)).await?;
+            link.hears_commit(&self.epoch, &after, &sent).await?;
         }
         self.epoch = after;
         self.scene.client.begins(&self.epoch).await
@@ -257,7 +257,7 @@ async fn order(world: Arc<World>) -> Result<(), Failure> {
     let after = next(&chair.epoch, void)?;
     let sent = [(&chair.scene.a.handle, 0), (&chair.me.handle, 0), (&chair.scene.b.handle, 1)];
     for link in [&mut to_a, &mut to_b] {
-        link.hears(&chair.epoch, commit(&after, &sent)).await?;
+        link.hears_commit(&chair.epoch, &after, &sent).await?;
     }
     chair.epoch = after;
     chair.scene.client.begins(&chair.epoch).await?;
@@ -354,7 +354,7 @@ async fn void_after_member_lost(world: Arc<World>) -> Result<(), Failure> {
     chair.closes(&mut to_a, &void).await?;
     to_a.say(&chair.epoch, closed(0)).await?;
     let after = next(&chair.epoch, void)?;
-    to_a.hears(&chair.epoch, commit(&after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)])).await?;
+    to_a.hears_commit(&chair.epoch, &after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)]).await?;
     to_c.left().await?;
     chair.epoch = after;
     chair.scene.client.begins(&chair.epoch).await?;
@@ -384,7 +384,7 @@ async fn removes_before_requests(world: Arc<World>) -> Result<(), Failure> {
     chair.closes(&mut to_a, &void).await?;
     to_a.say(&chair.epoch, closed(1)).await?;
     let after = next(&chair.epoch, void)?;
-    to_a.hears(&chair.epoch, commit(&after, &[(&chair.scene.a.handle, 1), (&chair.me.handle, 0)])).await?;
+    to_a.hears_commit(&chair.epoch, &after, &[(&chair.scene.a.handle, 1), (&chair.me.handle, 0)]).await?;
     chair.epoch = after;
     chair.scene.client.begins(&chair.epoch).await?;
     let removal = Change::Remove(chair.scene.b.handle.clone());
@@ -404,7 +404,7 @@ async fn drops_requests(world: Arc<World>) -> Result<(), Failure> {
     chair.closes(&mut to_a, &void).await?;
     to_a.say(&chair.epoch, closed(0)).await?;
     let after = next(&chair.epoch, void)?;
-    to_a.hears(&chair.epoch, commit(&after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)])).await?;
+    to_a.hears_commit(&chair.epoch, &after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)]).await?;
     chair.epoch = after;
     chair.scene.client.begins(&chair.epoch).await?;
     let removal = Change::Remove(chair.scene.b.handle.clone());
@@ -430,7 +430,7 @@ async fn waits_for_no_lost(world: Arc<World>) -> Result<(), Failure> {
     to_a.alive().await?;
     drop(to_b);
     let after = next(&chair.epoch, leave)?;
-    to_a.hears(&chair.epoch, commit(&after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)])).await
+    to_a.hears_commit(&chair.epoch, &after, &[(&chair.scene.a.handle, 0), (&chair.me.handle, 0)]).await
 }
 
 async fn waits_for_closed(world: Arc<World>) -> Result<(), Failure> {
@@ -463,7 +463,7 @@ async fn counts(world: Arc<World>) -> Result<(), Failure> {
     let after = next(&chair.epoch, leave)?;
     let sent = [(&chair.scene.a.handle, 0), (&chair.me.handle, 1), (&chair.scene.b.handle, 2)];
     for link in [&mut to_a, &mut to_b] {
-        link.hears(&chair.epoch, commit(&after, &sent)).await?;
+        link.hears_commit(&chair.epoch, &after, &sent).await?;
     }
     chair.scene.client.is_in(&chair.epoch).await?;
     to_b.say(&chair.epoch, message(2, "two")).await?;
@@ -543,7 +543,7 @@ async fn hands_over(world: Arc<World>) -> Result<(), Failure> {
     let after = next(&chair.epoch, change)?;
     let sent = [(&chair.scene.a.handle, 0), (&chair.me.handle, 0), (&chair.scene.b.handle, 1)];
     for link in [&mut to_a, &mut to_b] {
-        link.hears(&chair.epoch, commit(&after, &sent)).await?;
+        link.hears_commit(&chair.epoch, &after, &sent).await?;
     }
     let leave = Change::Leave(chair.me.handle.clone());
     // What it has requested from itself has numbers too.
@@ -556,7 +556,7 @@ async fn hands_over(world: Arc<World>) -> Result<(), Failure> {
     to_a.hears(&after, closed(0)).await?;
     let last = next(&after, leave)?;
     let sent = [(&chair.scene.a.handle, 0), (&chair.me.handle, 0), (&chair.scene.b.handle, 0)];
-    to_a.say(&after, commit(&last, &sent)).await?;
+    to_a.say(&after, commit(&chair.scene.a, &last, &sent)?).await?;
     chair.scene.client.tells("ended", json!({"session": named(chair.session)})).await
 }
 

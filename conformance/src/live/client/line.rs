@@ -9,19 +9,20 @@ use antiphon_protocol::{
     connection::Connection,
     key::PublicKey,
     message::{ChannelMessage, LinkMessage},
+    signed::verify,
 };
 use antiphon_spec::{
     error_code::ErrorCode,
-    identity::Peer,
+    identity::{Peer, UserHandle},
     message::client_client::{
-        ClientMessage, InvitationBody, InvitationMessage, PeerMessage, SessionBody, SessionMessage,
+        ClientMessage, Commit, InvitationBody, InvitationMessage, PeerMessage, SessionBody, SessionMessage,
     },
     session::{Epoch, SessionId},
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsStream;
 
-use super::chain::in_epoch;
+use super::chain::{commitment, in_epoch};
 use crate::{case::Failure, process::PATIENCE};
 
 /// One end of a connection.
@@ -231,6 +232,24 @@ impl Link {
     pub(super) async fn hears(&mut self, epoch: &Epoch, body: SessionBody) -> Result<(), Failure> {
         let got = self.heard(epoch).await?;
         if got == body { Ok(()) } else { Err(Failure::unexpected(shown(&body), shown(&got))) }
+    }
+
+    /// The next word is the peer's commit, signed by it, to just this epoch with these counts.
+    pub(super) async fn hears_commit(
+        &mut self,
+        epoch: &Epoch,
+        after: &Epoch,
+        sent: &[(&UserHandle, u64)],
+    ) -> Result<(), Failure> {
+        let expected = commitment(after, sent);
+        match self.heard(epoch).await? {
+            SessionBody::Commit(Commit { commitment }) => {
+                let got = verify(&commitment, &self.client_key()?)
+                    .map_err(|_| Failure::unexpected("a commitment signed by the peer", "another"))?;
+                if got == expected { Ok(()) } else { Err(Failure::unexpected(shown(&expected), shown(&got))) }
+            }
+            other => Err(Failure::unexpected("commit", shown(&other))),
+        }
     }
 
     /// The next word is exactly this step of an invitation.

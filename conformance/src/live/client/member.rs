@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use antiphon_spec::{
     error_code::ErrorCode,
+    identity::UserHandle,
     media_type::MediaTypes,
     message::client_client::*,
-    session::{Change, EpochHash, EpochNumber, Grant, Member, SessionId, Ticket},
+    session::{Change, Epoch, EpochHash, EpochNumber, Grant, Member, SessionId, Ticket},
     signed::Signed,
     time::Timestamp,
 };
@@ -14,13 +15,13 @@ use serde_json::json;
 
 use super::{
     chain::{
-        admit, closed, grant_claims, in_epoch, message, next, received, request, signed, ticket,
+        admit, closed, commit, grant_claims, in_epoch, message, next, received, request, signed, ticket,
         ticket_claims,
     },
     line::Link,
     live_cases,
     realm::{Person, now},
-    scene::{Room, named},
+    scene::{Room, Scene, named},
 };
 use crate::{
     case::Failure,
@@ -55,7 +56,8 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
     "member/void" ["SESS-095", "SESS-084"] "the newcomer does not come, and its link is closed" => void;
     "member/removes" ["SESS-094"] "a lost member is removed" => removes;
     "member/leave-of-another" ["SESS-094"] "another member leaves, and its link is closed" => leave_of_another;
-    "member/coordinator-lost" ["SESS-121", "SESS-122"] "the link to the coordinator is lost" => coordinator_lost;
+    "member/coordinator-lost" ["SESS-122", "SESS-130", "SESS-133", "SESS-134"] "the link to the coordinator is lost, and the lower of the two that are left takes over" => coordinator_lost;
+    "member/coordinator-lost-after-commit" ["SIGN-014", "SESS-139", "SESS-150"] "the coordinator is lost, and another member shows how it ended the epoch" => coordinator_lost_after_commit;
     "member/member-lost" ["SESS-122", "SESS-120"] "the link to another member is lost, which the coordinator then removes" => member_lost;
     "member/goodbye-is-a-loss" ["SESS-122", "WIRE-050"] "a member says goodbye to the link without a leave" => goodbye_is_a_loss;
     "member/leaves" ["SESS-097", "SESS-039", "SESS-099"] "the user leaves: by a request, and with the epoch without the client" => leaves;
@@ -252,13 +254,63 @@ async fn leave_of_another(world: Arc<World>) -> Result<(), Failure> {
     room.scene.client.has_not_told("member-lost").await
 }
 
+/// What is left of a room without person a, who coordinated.
+struct Rest {
+    scene: Scene,
+    to_b: Link,
+    epoch: Epoch,
+    me: UserHandle,
+    b: UserHandle,
+    /// Who of the two is to take over.
+    successor: UserHandle,
+}
+
+impl Rest {
+    /// Person a is lost, and the client says whom it follows.
+    async fn of(room: Room) -> Result<Self, Failure> {
+        let Room { mut scene, to_a, mut to_b, epoch, me } = room;
+        drop(to_a);
+        scene.client.tells("member-lost", json!({"handle": scene.a.handle})).await?;
+        let (me, b) = (me.handle, scene.b.handle.clone());
+        let successor = me.clone().min(b.clone());
+        let follow = Follow { sent: 0, leaving: false, successor: successor.clone() };
+        to_b.hears(&epoch, SessionBody::Follow(follow)).await?;
+        Ok(Self { scene, to_b, epoch, me, b, successor })
+    }
+
+    /// The next epoch has begun, and the two that are left go on in it.
+    async fn goes_on(mut self, after: Epoch) -> Result<(), Failure> {
+        self.scene.client.begins(&after).await?;
+        self.to_b.say(&after, message(1, "we go on")).await?;
+        self.scene.client.hears(&self.b, "we go on").await?;
+        self.to_b.hears(&after, received(1)).await
+    }
+}
+
 async fn coordinator_lost(world: Arc<World>) -> Result<(), Failure> {
-    let mut room = Room::new(&world).await?;
-    drop(room.to_a);
-    room.to_b.left().await?;
-    let client = &mut room.scene.client;
-    client.tells("member-lost", json!({"handle": room.scene.a.handle})).await?;
-    client.tells("ended", json!({"session": named(room.epoch.session)})).await
+    let mut rest = Rest::of(Room::new(&world).await?).await?;
+    let follow = Follow { sent: 0, leaving: false, successor: rest.successor.clone() };
+    rest.to_b.say(&rest.epoch, SessionBody::Follow(follow)).await?;
+    let after = next(&rest.epoch, Change::TakeOver(rest.successor.clone()))?;
+    let sent = [(&rest.me, 0), (&rest.b, 0)];
+    if rest.successor == rest.me {
+        rest.to_b.hears_commit(&rest.epoch, &after, &sent).await?;
+    } else {
+        rest.to_b.say(&rest.epoch, commit(&rest.scene.b, &after, &sent)?).await?;
+    }
+    rest.goes_on(after).await
+}
+
+async fn coordinator_lost_after_commit(world: Arc<World>) -> Result<(), Failure> {
+    let mut rest = Rest::of(Room::new(&world).await?).await?;
+    let (a, me, b) = (rest.scene.a.handle.clone(), rest.me.clone(), rest.b.clone());
+    let after = next(&rest.epoch, Change::HandOver(b.clone()))?;
+    // A word of the lost coordinator with a wrong count is no good, but nobody's fault who shows it.
+    let wrong = commit(&rest.scene.a, &after, &[(&a, 0), (&me, 7), (&b, 0)])?;
+    rest.to_b.say(&rest.epoch, wrong).await?;
+    rest.to_b.alive().await?;
+    rest.to_b.say(&rest.epoch, commit(&rest.scene.a, &after, &[(&a, 0), (&me, 0), (&b, 0)])?).await?;
+    rest.goes_on(after).await
 }
 
 async fn member_lost(world: Arc<World>) -> Result<(), Failure> {
@@ -270,7 +322,7 @@ async fn member_lost(world: Arc<World>) -> Result<(), Failure> {
     room.to_a.say(&room.epoch, SessionBody::Close(Close { grant, change: change.clone() })).await?;
     room.to_a.hears(&room.epoch, closed(0)).await?;
     let after = next(&room.epoch, change)?;
-    let sent = super::chain::commit(&after, &[(&room.scene.a.handle, 0), (&room.me.handle, 0)]);
+    let sent = commit(&room.scene.a, &after, &[(&room.scene.a.handle, 0), (&room.me.handle, 0)])?;
     room.to_a.say(&room.epoch, sent).await?;
     room.scene.client.begins(&after).await
 }
@@ -373,8 +425,7 @@ async fn granted_for_nothing(world: Arc<World>) -> Result<(), Failure> {
     room.to_a
         .say(&room.epoch, SessionBody::TokenGrant(TokenGrant { grant, number: RequestNumber(1) }))
         .await?;
-    room.to_a.refused(ErrorCode::UnexpectedMessage).await?;
-    room.scene.client.tells("ended", json!({"session": named(room.epoch.session)})).await
+    room.gives_coordinator_up(ErrorCode::UnexpectedMessage).await
 }
 
 async fn join_step(world: Arc<World>) -> Result<(), Failure> {

@@ -281,7 +281,7 @@ async fn sends_what_all_take(world: Arc<World>) -> Result<(), Failure> {
     chair.join(&mut to_a, &newcomer).await?;
     to_a.say(&chair.epoch, SessionBody::Complete(Complete {})).await?;
     let after = super::chain::next(&chair.epoch, Change::Join(newcomer))?;
-    to_a.hears(&chair.epoch, super::chain::commit(&after, &[(&chair.me.handle, 0)])).await?;
+    to_a.hears_commit(&chair.epoch, &after, &[(&chair.me.handle, 0)]).await?;
     chair.scene.client.begins(&after).await?;
     let send = |media_type: &str| {
         let session = hex::encode(chair.session.0);

@@ -7,12 +7,14 @@ use antiphon_spec::{
     identity::ContactAddress,
     media_type::MediaTypes,
     message::client_client::*,
-    session::{Change, Epoch, Member, Nonce, SessionId},
+    session::{Change, Commitment, Epoch, EpochHash, Member, Nonce, SessionId},
 };
 use serde_json::json;
 
 use super::{
-    chain::{admit, commit, epoch_of, forked, in_epoch, message, next, received, ticket},
+    chain::{
+        admit, commit, commitment, committed, epoch_of, forked, in_epoch, message, next, received, ticket,
+    },
     line::Link,
     live_cases,
     scene::{Door, Scene, named, welcome},
@@ -222,25 +224,25 @@ async fn commit_before_complete(world: Arc<World>) -> Result<(), Failure> {
     let mut door = Door::new(&world).await?;
     let (after, a, b) = (door.after()?, door.scene.a.handle.clone(), door.scene.b.handle.clone());
     door.to_a.say(&door.epoch, admitted()).await?;
-    door.to_a.say(&door.epoch, commit(&after, &[(&a, 0), (&b, 0)])).await?;
+    door.to_a.say(&door.epoch, commit(&door.scene.a, &after, &[(&a, 0), (&b, 0)])?).await?;
     fails_at_a(door, ErrorCode::UnexpectedMessage).await
 }
 
 async fn commit_of_member(world: Arc<World>) -> Result<(), Failure> {
     let mut door = Door::completed(&world).await?;
     let (after, a, b) = (door.after()?, door.scene.a.handle.clone(), door.scene.b.handle.clone());
-    door.to_b.say(&door.epoch, commit(&after, &[(&a, 0), (&b, 0)])).await?;
+    door.to_b.say(&door.epoch, commit(&door.scene.a, &after, &[(&a, 0), (&b, 0)])?).await?;
     door.to_b.refused(ErrorCode::UnexpectedMessage).await?;
     is_off(&mut door.scene, door.to_a, &door.epoch).await
 }
 
 async fn commit_of_other_chain(world: Arc<World>) -> Result<(), Failure> {
     let mut door = Door::completed(&world).await?;
-    // The join of the very newcomer, but under another tag than the one that it has told.
-    let elsewhere = Member { relay: door.scene.c.relay, ..door.me.clone() };
-    let after = next(&door.epoch, Change::Join(elsewhere))?;
+    let after = door.after()?;
     let (a, b) = (door.scene.a.handle.clone(), door.scene.b.handle.clone());
-    door.to_a.say(&door.epoch, commit(&after, &[(&a, 0), (&b, 0)])).await?;
+    let good = commitment(&after, &[(&a, 0), (&b, 0)]);
+    let other = committed(&door.scene.a, &Commitment { hash: EpochHash([1; 32]), ..good })?;
+    door.to_a.say(&door.epoch, other).await?;
     fails_at_a(door, ErrorCode::Fork).await
 }
 

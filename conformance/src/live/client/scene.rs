@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_spec::{
+    error_code::ErrorCode,
     identity::{KeyHash, UserHandle},
     media_type::MediaTypes,
     message::{
@@ -181,7 +182,7 @@ impl Door {
     pub(super) async fn through(mut self) -> Result<Room, Failure> {
         let after = self.after()?;
         let (a, b) = (self.scene.a.handle.clone(), self.scene.b.handle.clone());
-        self.to_a.say(&self.epoch, commit(&after, &[(&a, 0), (&b, 0)])).await?;
+        self.to_a.say(&self.epoch, commit(&self.scene.a, &after, &[(&a, 0), (&b, 0)])?).await?;
         self.scene.client.begins(&after).await?;
         let Self { scene, to_a, to_b, me, .. } = self;
         Ok(Room { scene, to_a, to_b, epoch: after, me })
@@ -210,9 +211,22 @@ impl Room {
         let after = next(&self.epoch, change.clone())?;
         let (a, me, b) = (&self.scene.a.handle, &self.me.handle, &self.scene.b.handle);
         let [by_a, by_me, by_b] = sent;
-        self.to_a.say(&self.epoch, commit(&after, &[(a, by_a), (me, by_me), (b, by_b)])).await?;
+        self.to_a
+            .say(&self.epoch, commit(&self.scene.a, &after, &[(a, by_a), (me, by_me), (b, by_b)])?)
+            .await?;
         self.epoch = after;
         Ok(())
+    }
+
+    /// The client closes its link to the coordinator with this code, and is left with person b.
+    pub(super) async fn gives_coordinator_up(self, code: ErrorCode) -> Result<(), Failure> {
+        let Self { mut scene, to_a, mut to_b, epoch, .. } = self;
+        to_a.refused(code).await?;
+        scene.client.tells("member-lost", json!({"handle": scene.a.handle})).await?;
+        match to_b.heard(&epoch).await? {
+            SessionBody::Follow(_) => Ok(()),
+            other => Err(Failure::unexpected("follow", shown(&other))),
+        }
     }
 
     /// The members and the client go on as before: b is heard, and gets its acknowledgement.
@@ -262,7 +276,7 @@ impl Chair {
         chair.join(&mut to_a, &newcomer).await?;
         to_a.say(&chair.epoch, SessionBody::Complete(Complete {})).await?;
         let after = next(&chair.epoch, Change::Join(newcomer))?;
-        to_a.hears(&chair.epoch, commit(&after, &[(&chair.me.handle, 0)])).await?;
+        to_a.hears_commit(&chair.epoch, &after, &[(&chair.me.handle, 0)]).await?;
         chair.epoch = after;
         chair.scene.client.begins(&chair.epoch).await?;
         Ok((chair, to_a))
@@ -281,8 +295,8 @@ impl Chair {
         to_a.say(&chair.epoch, closed(0)).await?;
         let after = next(&chair.epoch, change)?;
         let sent = [(&chair.scene.a.handle, 0), (&chair.me.handle, 0)];
-        to_a.hears(&chair.epoch, commit(&after, &sent)).await?;
-        to_b.hears(&chair.epoch, commit(&after, &sent)).await?;
+        to_a.hears_commit(&chair.epoch, &after, &sent).await?;
+        to_b.hears_commit(&chair.epoch, &after, &sent).await?;
         chair.epoch = after;
         chair.scene.client.begins(&chair.epoch).await?;
         Ok((chair, to_a, to_b))

@@ -130,18 +130,16 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     };
     trace.said(1, &epoch, close()?)?;
     trace.say("too late")?;
-    trace.said(
-        1,
-        &epoch,
-        SessionBody::Commit(Commit { hash: EpochHash([1; 32]), sent: counts(&[(1, 0), (2, 0)])? }),
-    )?;
+    let after = next(&epoch, remove.clone())?;
+    let other = |commitment: &mut Commitment| commitment.hash = EpochHash([1; 32]);
+    trace.said(1, &epoch, commit_by(1, &after, &[(1, 0), (2, 0)], other)?)?;
     cases.push(trace.done(
         "commit-of-other-epoch",
         &["SESS-091", "SESS-088"],
         "a commit of another epoch than the one that was closed",
     )?);
     let (mut trace, epoch) = joined()?;
-    trace.said(1, &epoch, SessionBody::Commit(Commit { hash: EpochHash([1; 32]), sent: vec![] }))?;
+    trace.said(1, &epoch, commit(&after, &SILENCE)?)?;
     cases.push(trace.done("commit-without-close", &["SESS-024"], "a commit without a close")?);
     miscounted(cases)?;
     second_grant(cases)
@@ -178,7 +176,7 @@ fn second_grant(cases: &mut Vec<VectorCase>) -> Made<()> {
     let after = trace.change(&epoch, &Change::Leave(handle_of(3)?), 3, &SILENCE)?;
     trace.shows("user epoch 3, 4 goodbye, 3 goodbye")?;
     trace.said(1, &after, close(&after, &Change::Join(newcomer), 1)?)?;
-    trace.shows("1 close grant-refused, user member-lost 1, user ended")?;
+    trace.shows("1 close grant-refused, user member-lost 1, user epoch 4")?;
     cases.push(trace.done(
         "close-join-admitted-before",
         &["SESS-085", "SESS-074"],

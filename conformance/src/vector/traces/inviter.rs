@@ -148,8 +148,7 @@ fn grants(cases: &mut Vec<VectorCase>) -> Made<()> {
     for (slug, about, holder, signer, change, wrong) in wrong {
         let (mut trace, epoch) = asked_for_token()?;
         trace.said(1, &epoch, token_grant(1, grant(&epoch, change.clone(), holder, signer, wrong)?))?;
-        trace
-            .shows("1 close grant-refused, user member-lost 1, 3 goodbye, 4 cancel, 4 goodbye, user ended")?;
+        trace.shows("1 close grant-refused, user member-lost 1, 3 follow")?;
         cases.push(trace.done(
             &format!("token-grant-{slug}"),
             &["SESS-055"],

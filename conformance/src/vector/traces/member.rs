@@ -10,11 +10,7 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     let close = Close { grant: grant(&epoch, join.clone(), 3, 1, |_| {})?, change: join.clone() };
     trace.said(1, &epoch, SessionBody::Close(close))?;
     let after = next(&epoch, join.clone())?;
-    trace.said(
-        1,
-        &epoch,
-        SessionBody::Commit(Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (2, 0), (3, 0)])? }),
-    )?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 0), (3, 0)])?)?;
     cases.push(trace.done(
         "admits",
         &["SESS-074", "SESS-087", "SESS-090"],
@@ -36,11 +32,7 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     let close = Close { grant: grant(&epoch, join, 3, 1, |_| {})?, change: Change::Void(newcomer.handle) };
     trace.said(1, &epoch, SessionBody::Close(close))?;
     let after = next(&epoch, Change::Void(handle_of(4)?))?;
-    trace.said(
-        1,
-        &epoch,
-        SessionBody::Commit(Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (2, 0), (3, 0)])? }),
-    )?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 0), (3, 0)])?)?;
     cases.push(trace.done("void", &["SESS-095", "SESS-084"], "the newcomer did not come")?);
     let (mut trace, epoch) = joined()?;
     trace.said(1, &epoch, SessionBody::HandOver(HandOver {}))?;
@@ -64,12 +56,12 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.link_lost(1)?;
     cases.push(trace.done(
         "coordinator-lost",
-        &["SESS-121", "SESS-122"],
+        &["SESS-130", "SESS-122"],
         "the link to the coordinator is lost",
     )?);
     let (mut trace, _) = joined()?;
     trace.link_lost(3)?;
-    trace.now += 20;
+    trace.now += 60;
     trace.timer(Timer::Lost(handle_of(3)?))?;
     cases.push(trace.done(
         "member-not-removed",
@@ -86,11 +78,7 @@ fn leaves(cases: &mut Vec<VectorCase>) -> Made<()> {
     let close = Close { grant: grant(&epoch, leave.clone(), 2, 1, |_| {})?, change: leave.clone() };
     trace.said(1, &epoch, SessionBody::Close(close))?;
     let after = next(&epoch, leave)?;
-    trace.said(
-        1,
-        &epoch,
-        SessionBody::Commit(Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (2, 0), (3, 0)])? }),
-    )?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 0), (3, 0)])?)?;
     trace.timer(Timer::Linger)?;
     cases.push(trace.done(
         "leaves",

@@ -124,11 +124,7 @@ fn flush(cases: &mut Vec<VectorCase>) -> Made<()> {
     let close = Close { grant: grant(&epoch, hand_over.clone(), 3, 1, |_| {})?, change: hand_over.clone() };
     trace.said(1, &epoch, SessionBody::Close(close))?;
     let after = next(&epoch, hand_over)?;
-    trace.said(
-        1,
-        &epoch,
-        SessionBody::Commit(Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (2, 0), (3, 1)])? }),
-    )?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (2, 0), (3, 1)])?)?;
     trace.said(3, &epoch, message(1, "the last word"))?;
     cases.push(trace.done(
         "waits-for-messages",
@@ -165,10 +161,10 @@ fn held(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?;
     trace.shows("")?;
     trace.change(&epoch, &hand_over, 3, &SILENCE)?;
-    trace.shows("user epoch 3, 3 close fork, user member-lost 3, 1 goodbye, user ended")?;
+    trace.shows("user epoch 3, user fork 3, 3 close fork, user member-lost 3, 1 follow")?;
     cases.push(trace.done(
         "held-message-of-fork",
-        &["SESS-023", "SESS-121"],
+        &["SESS-023", "SESS-157"],
         "a held message turns out to be of another chain when its epoch begins",
     )?);
     let (mut trace, epoch) = joined()?;

@@ -13,8 +13,8 @@ use antiphon_spec::{
     message::client_client::*,
     policy::Verdict,
     session::{
-        Action, Change, Epoch, EpochHash, EpochNumber, Event, Grant, LocalNumber, Member, Nonce, Origin,
-        Session, SessionId, Ticket, Timer,
+        Action, Change, Commitment, Epoch, EpochHash, EpochNumber, Event, Grant, LocalNumber, Member, Nonce,
+        Origin, Session, SessionId, Ticket, Timer,
     },
     signed::Signed,
     time::Timestamp,
@@ -37,6 +37,7 @@ mod newcomer;
 mod not_taken;
 mod parting;
 mod record;
+mod succession;
 
 use record::{Keys, action, handle_of, peer_json, timer_json, words};
 
@@ -323,8 +324,7 @@ fn completed() -> Made<(Trace, Epoch)> {
 fn joined() -> Made<(Trace, Epoch)> {
     let (mut trace, epoch) = completed()?;
     let after = next(&epoch, Change::Join(trace.me.clone()))?;
-    let commit = Commit { hash: hash_epoch(&after), sent: counts(&[(1, 0), (3, 0)])? };
-    trace.said(1, &epoch, SessionBody::Commit(commit))?;
+    trace.said(1, &epoch, commit(&after, &[(1, 0), (3, 0)])?)?;
     Ok((trace, after))
 }
 
@@ -398,9 +398,30 @@ fn close(epoch: &Epoch, change: &Change, holder: u8) -> Made<SessionBody> {
     Ok(SessionBody::Close(Close { grant, change: change.clone() }))
 }
 
-/// The `commit` that follows a change.
+/// The `commit` of the coordinator, person 1, that follows a change.
 fn commit(after: &Epoch, sent: &[(u8, u64)]) -> Made<SessionBody> {
-    Ok(SessionBody::Commit(Commit { hash: hash_epoch(after), sent: counts(sent)? }))
+    commit_by(1, after, sent, |_| {})
+}
+
+/// A `commit` that this person has signed, with what `change` makes of a good commitment.
+fn commit_by(
+    signer: u8,
+    after: &Epoch,
+    sent: &[(u8, u64)],
+    change: impl FnOnce(&mut Commitment),
+) -> Made<SessionBody> {
+    let mut commitment = Commitment {
+        hash: hash_epoch(after),
+        sent: counts(sent)?,
+        chain: after.previous,
+        epoch: EpochNumber(after.number.0.saturating_sub(1)),
+        change: after.change.clone(),
+        session: after.session,
+    };
+    change(&mut commitment);
+    let signer = Signer::new(signer)?;
+    let commitment = Signed::from_bytes(Parts::good(&signer, &commitment)?.seal(&signer).encode());
+    Ok(SessionBody::Commit(Commit { commitment }))
 }
 
 impl Trace {
@@ -426,5 +447,6 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     coordinator::cases(&mut cases)?;
     not_taken::cases(&mut cases)?;
     parting::cases(&mut cases)?;
+    succession::cases(&mut cases)?;
     Ok(cases)
 }

@@ -47,8 +47,9 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.link_failed(3)?;
     cases.push(trace.done("member-unreachable", &["SESS-076"], "a member cannot be reached")?);
     let (mut trace, epoch) = completed()?;
-    let other = Commit { hash: EpochHash([1; 32]), sent: counts(&[(1, 0), (3, 0)])? };
-    trace.said(1, &epoch, SessionBody::Commit(other))?;
+    let after = next(&epoch, Change::Join(trace.me.clone()))?;
+    let other = |commitment: &mut Commitment| commitment.hash = EpochHash([1; 32]);
+    trace.said(1, &epoch, commit_by(1, &after, &[(1, 0), (3, 0)], other)?)?;
     cases.push(trace.done("commit-of-other-chain", &["SESS-080"], "the commit is of another chain")?);
     let (mut trace, epoch) = completed()?;
     let after = next(&epoch, Change::Join(trace.me.clone()))?;

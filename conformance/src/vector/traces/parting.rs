@@ -80,10 +80,10 @@ fn others(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.link_lost(3)?;
     trace.shows("user member-lost 3")?;
     trace.said(1, &epoch, commit(&next(&epoch, hand_over)?, &SILENCE)?)?;
-    trace.shows("user epoch 3, 1 goodbye, user ended")?;
+    trace.shows("user epoch 3, 1 follow")?;
     cases.push(trace.done(
         "lost-member-takes-over",
-        &["SESS-121"],
+        &["SESS-130"],
         "a member takes over whose link is lost here",
     )?);
     let (mut trace, epoch) = joined()?;

@@ -8,7 +8,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     identity::{KeyHash, Peer, UserHandle},
     message::client_client::ClientMessage,
-    session::{Action, Epoch, EpochHash, Grant, Notice, Origin, SessionId, Ticket, Timer},
+    session::{Action, Commitment, Epoch, EpochHash, Grant, Notice, Origin, SessionId, Ticket, Timer},
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 use serde_json::{Value, json};
@@ -49,6 +49,10 @@ impl Sign for Keys {
     fn sign_ticket(&self, ticket: &Ticket) -> Signed<Ticket> {
         self.sign(ticket)
     }
+
+    fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment> {
+        self.sign(commitment)
+    }
 }
 
 impl Verify for Keys {
@@ -58,6 +62,21 @@ impl Verify for Keys {
 
     fn verify_ticket(&self, ticket: &Signed<Ticket>, signer: &KeyHash) -> Result<Ticket, SignatureRejected> {
         self.verify(ticket, signer)
+    }
+
+    fn verify_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+        signer: &KeyHash,
+    ) -> Result<Commitment, SignatureRejected> {
+        self.verify(commitment, signer)
+    }
+
+    fn read_unverified_commitment(
+        &self,
+        commitment: &Signed<Commitment>,
+    ) -> Result<Commitment, SignatureRejected> {
+        signed::read_unverified(commitment)
     }
 
     fn read_unverified_ticket(&self, ticket: &Signed<Ticket>) -> Result<Ticket, SignatureRejected> {
@@ -140,6 +159,7 @@ fn notice_json(notice: &Notice) -> Value {
         Notice::MessageUnsent { local } => json!({"notice": "unsent", "message": local.0}),
         Notice::NotPossible(_) => json!({"notice": "not-possible"}),
         Notice::MemberLost(peer) => json!({"notice": "member-lost", "peer": peer}),
+        Notice::ForkNoticed(peer) => json!({"notice": "fork", "peer": peer}),
         Notice::Ended(_) => json!({"notice": "ended"}),
     }
 }
@@ -194,6 +214,7 @@ fn notice_words(notice: &Notice) -> String {
         Notice::MessageFailed { local, to } => format!("failed #{} to {}", local.0, number(to)),
         Notice::MessageUnsent { local } => format!("unsent #{}", local.0),
         Notice::NotPossible(_) => "not-possible".to_owned(),
+        Notice::ForkNoticed(peer) => format!("fork {}", number(peer)),
         Notice::MemberLost(peer) => format!("member-lost {}", number(peer)),
         Notice::Ended(_) => "ended".to_owned(),
     }

@@ -211,7 +211,7 @@ impl Engine {
             Err(code) => self.close_link(&place, Some(code)),
             Ok(machine) => {
                 let ended = machine.is_ended();
-                let conversation = Conversation { machine, inviter: Some(inviter), over: false, said: 0 };
+                let conversation = Conversation::new(machine, Some(inviter));
                 self.sessions.insert(place.0, conversation);
                 let mut events = VecDeque::new();
                 self.perform_all(place.0, actions, &mut events);

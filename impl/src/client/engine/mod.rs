@@ -54,7 +54,7 @@ use super::{
     listener,
     registration::RegistrationError,
     server_link::{News, Token},
-    settings::{CLOSING_DEADLINE, LINKS_MAX},
+    settings::{CLOSING_DEADLINE, KEYS_MAX},
     timers::Timers,
 };
 
@@ -128,6 +128,14 @@ struct Conversation {
     over: bool,
     /// How much the user has said in it.
     said: u64,
+    /// Keys of members whose links have ended, for what they signed: one each, so as many as members at most.
+    kept_keys: Vec<KeyHash>,
+}
+
+impl Conversation {
+    fn new(machine: Session, inviter: Option<UserHandle>) -> Self {
+        Self { machine, inviter, over: false, said: 0, kept_keys: Vec::new() }
+    }
 }
 
 /// All of a client's state.
@@ -332,7 +340,7 @@ impl Engine {
             }
             None => {
                 let peer = Peer { handle: account.handle.clone(), key: self.key.key_hash() };
-                let keys = KeyRing::new(self.key.clone(), LINKS_MAX);
+                let keys = KeyRing::new(self.key.clone(), KEYS_MAX);
                 self.me = Some(Me { peer, keys, dialler, account });
             }
         }

@@ -36,6 +36,34 @@ impl Engine {
         if self.sessions.get(&id).is_some_and(|conversation| conversation.machine.is_ended()) {
             self.drop_session(id);
         }
+        self.forget_strangers(id);
+    }
+
+    /// Forgets the keys that were kept beyond their links, as soon as the session has no use for them.
+    //= spec/text/signed.md#verifying
+    //# SIGN-014: A client MUST keep the keys of a session's members, once learnt, as long as its epoch names them.
+    fn forget_strangers(&mut self, id: SessionId) {
+        let Some(conversation) = self.sessions.get_mut(&id) else { return };
+        let (kept, strange): (Vec<_>, Vec<_>) = std::mem::take(&mut conversation.kept_keys)
+            .into_iter()
+            .partition(|key| conversation.machine.knows_key(key));
+        conversation.kept_keys = kept;
+        for key in strange {
+            self.forget(&key);
+        }
+    }
+
+    /// A link has ended over which this key was learnt; the session may still have to verify what its owner signed.
+    fn keep_key(&mut self, id: SessionId, key: KeyHash) {
+        match self.sessions.get_mut(&id) {
+            // One link of each member at a time; a member's key that is kept already counts once.
+            Some(conversation)
+                if conversation.machine.knows_key(&key) && !conversation.kept_keys.contains(&key) =>
+            {
+                conversation.kept_keys.push(key);
+            }
+            Some(_) | None => self.forget(&key),
+        }
     }
 
     /// The machine is done: its links close, its timers stop.
@@ -45,7 +73,11 @@ impl Engine {
         }
         self.timers
             .disarm_all(|deadline| matches!(deadline, Deadline::Session(session, _) if *session == id));
-        self.sessions.remove(&id);
+        if let Some(conversation) = self.sessions.remove(&id) {
+            for key in conversation.kept_keys {
+                self.forget(&key);
+            }
+        }
     }
 
     pub(super) fn timer_fired(&mut self, id: SessionId, timer: Timer) {
@@ -62,7 +94,7 @@ impl Engine {
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
         let machine = Session::create(member, nonce, &context);
         let id = machine.id();
-        self.sessions.insert(id, Conversation { machine, inviter: None, over: false, said: 0 });
+        self.sessions.insert(id, Conversation::new(machine, None));
         Some((id, relay))
     }
 
@@ -155,7 +187,7 @@ impl Engine {
     pub(super) fn close_link(&mut self, place: &Place, fault: Option<ErrorCode>) {
         self.acknowledgements.forget(place);
         if let Some(key) = self.links.close(place, fault) {
-            self.forget(&key);
+            self.keep_key(place.0, key);
         }
     }
 
@@ -182,7 +214,7 @@ impl Engine {
         let Some((place, _)) = self.links.by_id(id) else { return };
         self.acknowledgements.forget(&place);
         if let Some(Link::Up(up)) = self.links.take(&place) {
-            self.forget(&up.proved);
+            self.keep_key(place.0, up.proved);
         }
         self.step(place.0, Event::LinkLost { peer: place.1 });
     }

@@ -211,9 +211,10 @@ fn notices_are_written() {
         Notice::MemberLost(alice()),
         r#"{"event":"member-lost","session":"SESSION","handle":"ALICE"}"#,
     );
+    check_notice(Notice::ForkNoticed(alice()), r#"{"event":"fork","session":"SESSION","handle":"ALICE"}"#);
     check_notice(
-        Notice::Ended(EndReason::CoordinatorLost),
-        r#"{"event":"ended","session":"SESSION","reason":"coordinator-lost"}"#,
+        Notice::Ended(EndReason::MemberLost),
+        r#"{"event":"ended","session":"SESSION","reason":"member-lost"}"#,
     );
 }
 

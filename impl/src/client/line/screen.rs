@@ -160,6 +160,7 @@ impl Screen {
             | ClientEvent::Pending { .. }
             | ClientEvent::Unsent { .. }
             | ClientEvent::MemberLost { .. }
+            | ClientEvent::Fork { .. }
             | ClientEvent::NotPossible { .. }
             | ClientEvent::Ended { .. }) => self.show_in_session(event),
         }
@@ -216,6 +217,10 @@ impl Screen {
             ClientEvent::MemberLost { session, handle } => {
                 (session, format!("the link to {} is lost", short(&handle)))
             }
+            ClientEvent::Fork { session, handle } => {
+                let who = short(&handle);
+                (session, format!("WARNING: {who} was told another history of this session than you were"))
+            }
             ClientEvent::NotPossible { session, code } => {
                 let why = Refusal::Protocol(code).detail();
                 (session, format!("that is not possible: {why}"))
@@ -264,6 +269,10 @@ impl Screen {
             "leave" => format!("{who} left; {}", count(view.members.len())),
             "remove" => format!("{who} was lost; {}", count(view.members.len())),
             "hand-over" => format!("{who} now coordinates"),
+            "take-over" => {
+                let verb = if own { "coordinate" } else { "coordinates" };
+                format!("the coordinator was lost, and {who} {verb} now; {}", count(view.members.len()))
+            }
             _ => format!("{who} did not come after all"),
         }
     }
@@ -308,10 +317,7 @@ fn end(reason: &str) -> String {
         "left" => "you have left the session",
         "invitation-over" => "the invitation is over",
         "join-failed" => "you could not join: somebody in the session could not be reached",
-        "removed" => "the others have lost you; the session is over for you",
-        "coordinator-lost" => "the link to the coordinator is lost; the session is over",
         "member-lost" => "a member is lost, and nobody removed it; the session is over",
-        "fork" => "the members do not agree on what happened; the session is over",
         other => return format!("the session is over: {other}"),
     }
     .to_owned()
