@@ -126,7 +126,9 @@ impl<'a> Reader<'a> {
             let start = self.position;
             self.item(depth)?;
             let key = self.bytes.get(start..self.position).unwrap_or_default();
-            let kind = match previous.cmp(key) {
+            // Most keys differ in their head already, that is in length, and need no comparison of strings.
+            let order = previous.first().cmp(&key.first()).then_with(|| previous.cmp(key));
+            let kind = match order {
                 std::cmp::Ordering::Less => None,
                 std::cmp::Ordering::Equal => Some(Kind::DuplicateKey),
                 std::cmp::Ordering::Greater => Some(Kind::KeyOrder),
