@@ -43,7 +43,7 @@ struct Arguments {
 impl Arguments {
     /// Flags of the built-in harness, and a filter of names that does not mean these rounds, ask for nothing.
     fn read() -> Result<Self, String> {
-        let victims = u64::try_from(Victim::TURNS.len()).unwrap();
+        let victims = u64::try_from(Victim::ALL.len()).unwrap();
         let mut asked = Self { rounds: victims, seed: 1, victim: None, jobs: 2 };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {

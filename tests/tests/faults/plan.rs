@@ -36,10 +36,6 @@ impl Victim {
         Self::BothServers,
     ];
 
-    /// Who is killed in turn. Without its coordinator a session ends, and the rule of these rounds is that it does not.
-    pub(crate) const TURNS: [Self; 5] =
-        [Self::Holder, Self::Newcomer, Self::FirstServer, Self::SecondServer, Self::BothServers];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Coordinator => "coordinator",
@@ -110,8 +106,8 @@ impl Plan {
     /// The plan of a seed; victims take turns unless there is one to be.
     pub(crate) fn draw(seed: u64, victim: Option<Victim>) -> Self {
         let mut draws = Draws(seed);
-        let turn = usize::try_from(seed % u64::try_from(Victim::TURNS.len()).unwrap()).unwrap();
-        let victim = victim.unwrap_or(Victim::TURNS[turn]);
+        let turn = usize::try_from(seed % u64::try_from(Victim::ALL.len()).unwrap()).unwrap();
+        let victim = victim.unwrap_or(Victim::ALL[turn]);
         let moment = match (victim, draws.below(6)) {
             // Whether an inviter that is dead had come to invite anybody is not to be seen.
             (Victim::Coordinator | Victim::Holder | Victim::Newcomer, 0) | (_, 1) => Moment::Invited,

@@ -57,6 +57,8 @@ pub(crate) struct Witness {
     pub(crate) view: Option<View>,
     pub(crate) ended: Option<String>,
     pub(crate) invited: bool,
+    /// It has been invited at least once.
+    pub(crate) was_invited: bool,
     /// Invitations of this client that came to nothing.
     pub(crate) in_vain: usize,
     /// How often it has logged in again by itself.
@@ -84,6 +86,7 @@ impl Witness {
             view: None,
             ended: None,
             invited: false,
+            was_invited: false,
             in_vain: 0,
             logins: 0,
             talks: false,
@@ -156,7 +159,7 @@ impl Witness {
                 }
             }
             "ended" => self.ended = Some(text("reason")),
-            "invited" => self.invited = true,
+            "invited" => (self.invited, self.was_invited) = (true, true),
             "invitation-failed" | "invitation-rejected" => self.in_vain += 1,
             "logged-in" => self.logins += 1,
             "delivered" => {
