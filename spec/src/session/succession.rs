@@ -202,7 +202,7 @@ impl Membership {
     }
 
     /// Somebody has lost the coordinator of an epoch that is over here.
-    pub(super) fn followed_late(&mut self, from: &Peer, epoch: EpochNumber, work: &mut Work<'_, '_>) -> Next {
+    pub(super) fn followed_late(&self, from: &Peer, epoch: EpochNumber, work: &mut Work<'_, '_>) -> Next {
         match &self.commitment {
             Some(commitment) if epoch.next() == self.epoch.number && !active(Mutant::CommitNotShown) => {
                 let message = SessionMessage {
