@@ -226,6 +226,16 @@ impl Membership {
         self.drop_acknowledged(work);
     }
 
+    /// An epoch ended without this member's count: whoever has not had its messages of that epoch never will.
+    pub(super) fn fail_uncounted(&mut self, epoch: EpochNumber, work: &mut Work<'_, '_>) {
+        for outgoing in self.chat.unacknowledged.iter_mut().filter(|outgoing| outgoing.epoch == epoch) {
+            for to in std::mem::take(&mut outgoing.waiting) {
+                tell_failed(outgoing.local, to, work);
+            }
+        }
+        self.chat.unacknowledged.retain(|outgoing| !outgoing.waiting.is_empty());
+    }
+
     /// The session is over here: nothing more is sent or acknowledged.
     pub(super) fn settle_chat(&mut self, work: &mut Work<'_, '_>) {
         for Outgoing { local, waiting, .. } in std::mem::take(&mut self.chat.unacknowledged) {

@@ -161,6 +161,11 @@ impl Membership {
             return Next::Linger(peers);
         }
         work.tell(Notice::EpochBegan(Arc::clone(&self.epoch)));
+        let committed = closing.committed.as_ref();
+        if !committed.is_none_or(|committed| committed.sent.iter().any(|sent| sent.member == self.me.handle))
+        {
+            self.fail_uncounted(old.number, work);
+        }
         self.commitment = closing.committed.map(|committed| committed.signed);
         self.succession = Succession::default();
         self.chat.begin_epoch();

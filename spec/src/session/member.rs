@@ -325,7 +325,8 @@ impl Membership {
             SessionBody::Commit(commit) if self.has_lost_coordinator() => self.shown(from, &commit, work),
             SessionBody::Commit(commit) => match self.check_coordinator(from) {
                 Ok(()) => self.commit(from, commit, work),
-                Err(code) => self.fault(&from.handle, code, work),
+                Err(code) if self.coordinator.is_some() => self.fault(&from.handle, code, work),
+                Err(_) => self.shown_early(from, commit, work),
             },
             SessionBody::Follow(follow) => self.followed(from, follow, work),
             SessionBody::Message(said) => self.hear(from, said, work),

@@ -313,6 +313,23 @@ impl Membership {
         Next::Stay
     }
 
+    /// A member that has lost the coordinator follows this one, which has not lost it (yet), and shows it how the epoch
+    /// ends: the coordinator's own word is on its way, or this one will be needed.
+    pub(super) fn shown_early(&mut self, from: &Peer, commit: Commit, work: &mut Work<'_, '_>) -> Next {
+        if self.is_committed() {
+            work.push(Action::Late { from: from.handle.clone() });
+            return Next::Stay;
+        }
+        match open_last_word(&commit.commitment, &self.epoch, self.hash, work.context) {
+            Ok((_, None)) => {
+                self.succession.shown.get_or_insert(commit);
+                Next::Stay
+            }
+            Ok((_, Some(_))) => self.fault(&from.handle, ErrorCode::Forbidden, work),
+            Err(code) => self.fault(&from.handle, code, work),
+        }
+    }
+
     fn accept_shown(
         &mut self,
         from: &Peer,

@@ -233,6 +233,36 @@ fn is_shown(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-158", "SESS-139"],
         "the one that this member follows shows how the coordinator ended the epoch",
     )?);
+    let (mut trace, epoch) = under_third()?;
+    trace.say("one")?;
+    trace.link_lost(3)?;
+    let after = next(&epoch, hand_over(1)?)?;
+    trace.said(1, &epoch, commit_by(3, &after, &[(1, 0), (3, 0)], |_| {})?)?;
+    trace.shows("user epoch 4, user failed #1 to 1")?;
+    cases.push(trace.done(
+        "shown-uncounted",
+        &["SESS-172"],
+        "the coordinator had lost this member, and ended the epoch without its messages",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    let after = next(&epoch, hand_over(3)?)?;
+    trace.said(3, &epoch, commit_by(1, &after, &SILENCE, |_| {})?)?;
+    trace.shows("")?;
+    trace.link_lost(1)?;
+    trace.shows("user member-lost 1, 3 follow, user epoch 3")?;
+    cases.push(trace.done(
+        "shown-early",
+        &["SESS-190"],
+        "another shows how the epoch ends before this member has lost the coordinator, and then it does",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.said(3, &epoch, commit_by(3, &after, &SILENCE, |_| {})?)?;
+    trace.shows("3 close commit-refused, user member-lost 3")?;
+    cases.push(trace.done(
+        "shown-early-signed-by-another",
+        &["SESS-191"],
+        "another shows as the coordinator's word what the coordinator, who is there, has not signed",
+    )?);
     let silence = [(1, 0), (2, 0), (3, 0), (4, 0)];
     let (mut trace, epoch) = under_fourth()?;
     trace.link_lost(4)?;
