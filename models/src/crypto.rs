@@ -19,11 +19,17 @@ use crate::digest::digest_bytes;
 pub(crate) struct Hand {
     key: KeyHash,
     granted: RefCell<Vec<Grant>>,
+    committed: RefCell<Vec<Commitment>>,
 }
 
 impl Hand {
     pub(crate) fn new(key: KeyHash) -> Self {
-        Self { key, granted: RefCell::new(Vec::new()) }
+        Self { key, granted: RefCell::new(Vec::new()), committed: RefCell::new(Vec::new()) }
+    }
+
+    /// The commitments that were signed with this hand since it was last asked, for the properties about ends of epochs.
+    pub(crate) fn committed(&self) -> Vec<Commitment> {
+        self.committed.take()
     }
 
     /// The grants that were signed with this hand, for the properties about grants.
@@ -64,6 +70,7 @@ impl Sign for Hand {
     }
 
     fn sign_commitment(&self, commitment: &Commitment) -> Signed<Commitment> {
+        self.committed.borrow_mut().push(commitment.clone());
         self.sign(commitment)
     }
 }

@@ -392,6 +392,9 @@ impl Run {
         let before = session.epoch().cloned();
         let mut out = Vec::new();
         session.handle(event, &context, &mut out);
+        for commitment in hand.committed() {
+            self.oracle.committed(who, commitment);
+        }
         for grant in hand.into_granted() {
             self.note(|| {
                 format!(
@@ -528,7 +531,7 @@ impl Run {
                 self.oracle.receipt(who, Who::of(&to), (epoch, number), local);
                 self.oracle.settled(who, local, Who::of(&to));
             }
-            Notice::MessageFailed { local, to } => self.oracle.settled(who, local, Who::of(&to)),
+            Notice::MessageFailed { local, to } => self.oracle.failed(who, local, Who::of(&to)),
             Notice::MessageUnsent { local } => self.oracle.unsent(who, local),
             Notice::MemberLost(lost) | Notice::ForkNoticed(lost) => self.oracle.given_up(who, Who::of(&lost)),
             Notice::Ended(reason) => {
@@ -555,7 +558,7 @@ impl Run {
             let differs = theirs.is_some_and(|theirs| {
                 theirs.number == epoch.number && theirs.previous == epoch.previous && theirs != epoch
             });
-            if stands && differs {
+            if stands && differs && !self.noise.profile().has_faults() {
                 other_view = Some(peer);
             }
         }

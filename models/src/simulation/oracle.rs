@@ -12,7 +12,7 @@ use std::{
 use antiphon_spec::{
     error_code::ErrorCode,
     message::client_client::Content,
-    session::{Change, EndReason, Epoch, EpochHash, EpochNumber, Grant, LocalNumber},
+    session::{Change, Commitment, EndReason, Epoch, EpochHash, EpochNumber, Grant, LocalNumber},
 };
 
 use super::client::Client;
@@ -103,6 +103,8 @@ pub(crate) struct Oracle {
     epochs: BTreeMap<EpochHash, Facts>,
     /// By the epoch that they were given in, and who signed them.
     grants: BTreeMap<(EpochHash, Who), Grant>,
+    /// By the epoch that they end, and who signed them.
+    commitments: BTreeMap<(EpochHash, Who), Commitment>,
     /// By the epoch before: the epoch that follows.
     successors: BTreeMap<EpochHash, BTreeSet<EpochHash>>,
     /// The epochs of each client's machine.
@@ -110,6 +112,8 @@ pub(crate) struct Oracle {
     /// What users said and do not know the end of, each with those of whom an outcome is missing; with nobody yet, while
     /// it waits to be sent.
     open: BTreeMap<Who, BTreeMap<LocalNumber, Option<BTreeSet<Who>>>>,
+    /// What users were told of as failed, and for whom.
+    failed: BTreeSet<(LocalNumber, Who)>,
     breach: Option<Breach>,
 }
 
@@ -119,9 +123,11 @@ impl Oracle {
             has_faults,
             epochs: BTreeMap::new(),
             grants: BTreeMap::new(),
+            commitments: BTreeMap::new(),
             successors: BTreeMap::new(),
             chains: BTreeMap::new(),
             open: BTreeMap::new(),
+            failed: BTreeSet::new(),
             breach: None,
         }
     }
@@ -159,6 +165,20 @@ impl Oracle {
         }
     }
 
+    /// A client signed how an epoch ends.
+    pub(crate) fn committed(&mut self, by: Who, commitment: Commitment) {
+        match self.commitments.get(&(commitment.chain, by)) {
+            Some(first) if *first != commitment => {
+                let [now, before] = [&commitment, first].map(|commitment| words::change(&commitment.change));
+                self.blame(Property::TwoEpochs, format!("{by} ends an epoch by {now} after {before}"));
+            }
+            Some(_) => {}
+            None => {
+                self.commitments.insert((commitment.chain, by), commitment);
+            }
+        }
+    }
+
     /// A client was told that an epoch began; `before` is the one that it was a member of.
     pub(crate) fn began(&mut self, who: Who, stay: u32, before: Option<&Epoch>, epoch: &Arc<Epoch>) {
         let hash = hash_epoch(epoch);
@@ -184,13 +204,28 @@ impl Oracle {
         let siblings = self.successors.entry(epoch.previous).or_default();
         siblings.insert(hash);
         let is_first = matches!(epoch.change, Change::Create(_));
-        if siblings.len() > 1 && !is_first {
+        // Parts that do not reach each other go on by themselves, each by the word of somebody else.
+        if siblings.len() > 1 && !is_first && !self.has_faults {
             self.blame(Property::TwoEpochs, format!("two epochs {} follow one", epoch.number.0));
         }
         let follows = self.epochs.get(&epoch.previous).is_some_and(|before| {
             let grant = self.grants.get(&(epoch.previous, Who::of(&before.epoch.coordinator)));
-            before.epoch.number.next() == epoch.number
-                && grant.is_some_and(|grant| covers(grant, &epoch.change))
+            let is_granted = match &epoch.change {
+                Change::TakeOver(_) => self.has_faults,
+                change => grant.is_some_and(|grant| covers(grant, change)),
+            };
+            let signer = match &epoch.change {
+                Change::TakeOver(successor) => Who::of(successor),
+                Change::Create(_)
+                | Change::Join(_)
+                | Change::Leave(_)
+                | Change::Remove(_)
+                | Change::HandOver(_)
+                | Change::Void(_) => Who::of(&before.epoch.coordinator),
+            };
+            let commitment = self.commitments.get(&(epoch.previous, signer));
+            let is_committed = commitment.is_some_and(|commitment| commitment.hash == hash);
+            before.epoch.number.next() == epoch.number && is_granted && is_committed
         });
         if !follows && !is_first {
             let detail = format!("{who} begins epoch {} by {}", epoch.number.0, words::change(&epoch.change));
@@ -264,6 +299,12 @@ impl Oracle {
         }
     }
 
+    /// A user was told that a member may never get what it said.
+    pub(crate) fn failed(&mut self, who: Who, local: LocalNumber, to: Who) {
+        self.failed.insert((local, to));
+        self.settled(who, local, to);
+    }
+
     /// A user was told that nobody was sent what it said.
     pub(crate) fn unsent(&mut self, who: Who, local: LocalNumber) {
         if self.open.entry(who).or_default().remove(&local) != Some(None) {
@@ -327,13 +368,15 @@ impl Oracle {
         }
     }
 
-    /// What was said in epochs that both held, with machines that both still have, has been heard.
+    /// What was said in epochs that both held, with machines that both still have, has been heard, or the speaker knows
+    /// that it may not have been.
     pub(crate) fn check_heard(&mut self, speaker: (Who, u32), listener: (Who, u32)) {
         let missing = self.epochs.values().find(|facts| {
             let held = |(who, stay)| facts.holders.get(&who) == Some(&stay);
-            let said = facts.said.get(&speaker.0).map_or(0, Vec::len) as u64;
+            let said = facts.said.get(&speaker.0).map_or(&[][..], Vec::as_slice);
             let heard = facts.heard.get(&(listener.0, speaker.0)).copied().unwrap_or(0);
-            held(speaker) && held(listener) && heard < said
+            let mut unheard = said.iter().skip(usize::try_from(heard).unwrap_or(usize::MAX));
+            held(speaker) && held(listener) && unheard.any(|said| !self.failed.contains(&(*said, listener.0)))
         });
         if let Some(facts) = missing {
             let number = facts.epoch.number.0;
@@ -404,6 +447,8 @@ fn may_follow_a_fault(code: ErrorCode) -> bool {
             | ErrorCode::TicketEpoch
             // Who has not noticed yet that its coordinator is lost falls behind by more than an epoch.
             | ErrorCode::EpochImpossible
+            // Parts that have gone on by themselves may still have a link between them for a while.
+            | ErrorCode::Fork
     )
 }
 

@@ -144,11 +144,16 @@ impl Profile {
             thinking: Duration::from_millis(random.between(1, 10_000)),
             detection: Duration::ZERO,
             skew: 0,
-            burst: if random.chance(50) { 400 } else { random.between(1, 5) },
+            burst: random.between(1, 5),
         };
         let at_once = random.between(u64::from(profile.clients) / 2, u64::from(profile.clients) - 1);
         profile.invited_at_once = u8::try_from(at_once).unwrap_or(1);
         profile.add_faults(random);
+        if clients <= 8 && random.chance(50) {
+            // Enough at once to fill every queue, and time to empty them again.
+            profile.burst = 400;
+            profile.pace = profile.pace.max(Duration::from_secs(5));
+        }
         profile
     }
 

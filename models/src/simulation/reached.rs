@@ -100,6 +100,7 @@ pub(crate) const EXPECTED: &[Place] = &[
     Place::Ended(EndReason::JoinFailed),
     Place::Ended(EndReason::MemberLost),
     Place::SessionAtTheEnd,
+    Place::TwoPartsAtTheEnd,
 ];
 
 impl fmt::Display for Place {

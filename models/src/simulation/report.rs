@@ -154,6 +154,8 @@ pub struct Summary {
     pub virtual_time: Duration,
     /// The longest time from the last decision of a run until it was at rest.
     pub settling_max: Duration,
+    /// The most steps of one run.
+    pub steps_max: u64,
     /// How long it took.
     pub duration: Duration,
     /// The runs that broke a rule, by seed; the search ends with the first.
@@ -167,6 +169,7 @@ impl Summary {
         self.steps += outcome.steps;
         self.virtual_time += outcome.length;
         self.settling_max = self.settling_max.max(outcome.settling);
+        self.steps_max = self.steps_max.max(outcome.steps);
         self.tally.add(&outcome.reached);
         if outcome.breach.is_some() {
             self.failed.push(seed);
@@ -178,6 +181,7 @@ impl Summary {
         self.steps += other.steps;
         self.virtual_time += other.virtual_time;
         self.settling_max = self.settling_max.max(other.settling_max);
+        self.steps_max = self.steps_max.max(other.steps_max);
         self.tally.merge(&other.tally);
         self.failed.extend(other.failed);
         self.failed.sort_unstable();
@@ -198,8 +202,9 @@ impl fmt::Display for Summary {
         let speed = *runs as f64 / seconds.max(0.001);
         writeln!(
             f,
-            "{runs} runs, {steps} steps, {days} virtual seconds, {seconds:.1} s ({speed:.0} runs/s), {} violations, \
+            "{runs} runs, {steps} steps (at most {} in one), {days} virtual seconds, {seconds:.1} s ({speed:.0} runs/s), {} violations, \
              at rest within {} virtual seconds",
+            self.steps_max,
             self.failed.len(),
             self.settling_max.as_secs()
         )?;

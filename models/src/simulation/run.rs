@@ -28,8 +28,8 @@ use crate::{
 /// two more for its welcome, behind a queue of joins of which each may take a lease; the rest are seconds.
 const REST_WITHIN: Duration = Duration::from_secs(600);
 
-/// So many steps are a machine that goes round in circles: the largest sessions take a tenth.
-const STEPS_MAX: u64 = 3_000_000;
+/// So many steps are a machine that goes round in circles: the largest sessions take a fifth.
+const STEPS_MAX: u64 = 500_000;
 
 /// What a run is made from.
 #[derive(Clone, Debug)]

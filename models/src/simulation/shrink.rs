@@ -10,17 +10,17 @@ use super::{
     run::{Outcome, Plan, Run},
 };
 
-/// So many runs are tried at most; each takes milliseconds.
-const TRIES_MAX: usize = 4000;
+/// So many steps are taken at most, in all runs that are tried: some seconds.
+const STEPS_MAX: u64 = 10_000_000;
 
 /// So often everything is tried again: what one pass has made possible another may use.
 const PASSES_MAX: usize = 3;
 
-/// A plan that breaks a rule, and how often a smaller one may still be tried.
+/// A plan that breaks a rule, and how many steps smaller ones may still take.
 struct Shrinking {
     plan: Plan,
     property: Property,
-    tries: usize,
+    steps: u64,
 }
 
 /// The smallest plan that was found to break the same rule as this run of it.
@@ -28,7 +28,7 @@ pub(crate) fn shrink(plan: &Plan, outcome: &Outcome) -> Plan {
     let Some(breach) = &outcome.breach else { return plan.clone() };
     let decisions = outcome.decisions.clone();
     let plan = Plan { decisions: Some(decisions.clone()), ..plan.clone() };
-    let mut shrinking = Shrinking { plan, property: breach.property, tries: TRIES_MAX };
+    let mut shrinking = Shrinking { plan, property: breach.property, steps: STEPS_MAX };
     let mut left = decisions;
     for _ in 0..PASSES_MAX {
         let before = left.len();
@@ -69,11 +69,12 @@ fn minimise<T: Clone>(mut items: Vec<T>, mut fails: impl FnMut(&[T]) -> bool) ->
 impl Shrinking {
     /// Takes another plan, if it breaks the same rule.
     fn take_if_it_fails(&mut self, plan: Plan) -> bool {
-        if self.tries == 0 {
+        if self.steps == 0 {
             return false;
         }
-        self.tries -= 1;
-        let fails = Run::play(&plan, false).breach.is_some_and(|breach| breach.property == self.property);
+        let outcome = Run::play(&plan, false);
+        self.steps = self.steps.saturating_sub(outcome.steps);
+        let fails = outcome.breach.is_some_and(|breach| breach.property == self.property);
         if fails {
             self.plan = plan;
         }
