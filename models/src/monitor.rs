@@ -161,7 +161,7 @@ impl Monitor {
 
     /// Whether the change that made this epoch is what the grant of the epoch before was given for, or one that needs
     /// none because the coordinator was lost.
-    fn follows_a_grant(&mut self, epoch: &Epoch, parts: bool) -> bool {
+    fn follows_a_grant(&self, epoch: &Epoch, parts: bool) -> bool {
         let Some(before) = epoch.number.0.checked_sub(1).map(EpochNumber) else {
             return matches!(epoch.change, Change::Create(_));
         };

@@ -138,7 +138,8 @@ impl Driver {
                 .map(Decision::Leave),
             Wish::Say => {
                 let who = self.one_of(run, |_, client| awake(client) && client.epoch().is_some())?;
-                let count = self.random.between(1, run.noise.profile().burst);
+                let most = run.noise.profile().burst;
+                let count = self.random.between(most.div_ceil(2), most);
                 Some(Decision::Say { who, count })
             }
             Wish::Crash => {

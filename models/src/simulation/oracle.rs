@@ -210,18 +210,17 @@ impl Oracle {
         }
         let follows = self.epochs.get(&epoch.previous).is_some_and(|before| {
             let grant = self.grants.get(&(epoch.previous, Who::of(&before.epoch.coordinator)));
-            let is_granted = match &epoch.change {
-                Change::TakeOver(_) => self.has_faults,
-                change => grant.is_some_and(|grant| covers(grant, change)),
-            };
-            let signer = match &epoch.change {
-                Change::TakeOver(successor) => Who::of(successor),
+            let (signer, is_granted) = match &epoch.change {
+                Change::TakeOver(successor) => (Who::of(successor), self.has_faults),
                 Change::Create(_)
                 | Change::Join(_)
                 | Change::Leave(_)
                 | Change::Remove(_)
                 | Change::HandOver(_)
-                | Change::Void(_) => Who::of(&before.epoch.coordinator),
+                | Change::Void(_) => (
+                    Who::of(&before.epoch.coordinator),
+                    grant.is_some_and(|grant| covers(grant, &epoch.change)),
+                ),
             };
             let commitment = self.commitments.get(&(epoch.previous, signer));
             let is_committed = commitment.is_some_and(|commitment| commitment.hash == hash);
@@ -484,11 +483,23 @@ mod tests {
         }
     }
 
+    fn commitment(of: &Epoch, next: &Epoch) -> Commitment {
+        Commitment {
+            hash: hash_epoch(next),
+            sent: Vec::new(),
+            chain: hash_epoch(of),
+            epoch: of.number,
+            change: next.change.clone(),
+            session: of.session,
+        }
+    }
+
     fn joined() -> (Oracle, [Arc<Epoch>; 3]) {
         let [first, second, third] = chain();
         let mut oracle = Oracle::new(false);
         oracle.began(Who(0), 1, None, &first);
         oracle.granted(Who(0), grant(&first, &second.change));
+        oracle.committed(Who(0), commitment(&first, &second));
         oracle.began(Who(0), 1, Some(&first), &second);
         oracle.began(Who(1), 1, None, &second);
         assert_eq!(oracle.breach(), None);
@@ -507,6 +518,10 @@ mod tests {
     #[test]
     fn a_change_needs_its_grant_and_an_epoch_one_follower() {
         let (mut oracle, [_, second, third]) = joined();
+        oracle.began(Who(0), 1, Some(&second), &third);
+        breaks(&oracle, Property::ChangeWithoutGrant);
+        let (mut oracle, [_, second, third]) = joined();
+        oracle.granted(Who(0), grant(&second, &third.change));
         oracle.began(Who(0), 1, Some(&second), &third);
         breaks(&oracle, Property::ChangeWithoutGrant);
         let (mut oracle, [first, second, _]) = joined();

@@ -149,9 +149,10 @@ impl Profile {
         let at_once = random.between(u64::from(profile.clients) / 2, u64::from(profile.clients) - 1);
         profile.invited_at_once = u8::try_from(at_once).unwrap_or(1);
         profile.add_faults(random);
-        if clients <= 8 && random.chance(50) {
+        if clients <= 8 && random.chance(80) {
             // Enough at once to fill every queue, and time to empty them again.
             profile.burst = 400;
+            profile.weights.say = 10;
             profile.pace = profile.pace.max(Duration::from_secs(5));
         }
         profile
