@@ -19,4 +19,5 @@ pub mod policy;
 pub mod requirement;
 pub mod session;
 pub mod signed;
+pub mod sites;
 pub mod time;

@@ -22,6 +22,7 @@ use crate::{
     media_type::judge_content,
     message::client_client::{Content, Message, PeerMessage, Received, SessionBody},
     mutant::{Mutant, active},
+    sites::{Location, reached},
 };
 
 /// The counters and queues of a member's chat.
@@ -254,7 +255,9 @@ impl Membership {
     }
 }
 
+#[track_caller]
 fn tell_failed(local: LocalNumber, to: UserHandle, work: &mut Work<'_, '_>) {
+    reached(Location::caller());
     if !active(Mutant::FailureForgotten) {
         work.tell(Notice::MessageFailed { local, to });
     }

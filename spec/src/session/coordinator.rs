@@ -20,6 +20,7 @@ use crate::{
     },
     mutant::{Mutant, active},
     signed::Signed,
+    sites::{Location, reached},
 };
 
 /// What the coordinator keeps beside its own membership.
@@ -125,7 +126,9 @@ impl Membership {
         self.order_next_change(work)
     }
 
+    #[track_caller]
     fn refuse(&self, to: &UserHandle, number: RequestNumber, code: ErrorCode, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         self.send(to, SessionBody::TokenRefused(TokenRefused { code, number }), work);
     }
 
@@ -300,7 +303,9 @@ impl Membership {
     }
 
     /// At a coordinator the message has been overtaken; anywhere else it has no business.
+    #[track_caller]
     fn unexpected_at_coordinator(&mut self, from: &Peer, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         if self.coordinator.is_none() {
             return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
         }
@@ -333,7 +338,9 @@ impl Membership {
         Next::Stay
     }
 
+    #[track_caller]
     fn broadcast(&self, to: Vec<UserHandle>, body: SessionBody, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         let message = self.message(body);
         work.to_self.push_back(message.clone());
         if !to.is_empty() {

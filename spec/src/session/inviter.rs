@@ -17,6 +17,7 @@ use crate::{
         TokenReturn, Welcome,
     },
     mutant::{Mutant, active},
+    sites::{Location, reached},
 };
 
 /// An invitation, named by what it waits for.
@@ -142,7 +143,9 @@ impl Membership {
         }
     }
 
+    #[track_caller]
     fn return_token(&self, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         if !active(Mutant::TokenNotReturned) {
             self.send_to_coordinator(SessionBody::TokenReturn(TokenReturn {}), work);
         }
@@ -156,7 +159,9 @@ impl Membership {
         }
     }
 
+    #[track_caller]
     fn cancel(&self, invitee: &UserHandle, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         work.invitation(self.epoch.session, invitee, InvitationBody::Cancel(Cancel {}));
         work.disconnect(invitee, None);
     }

@@ -22,6 +22,7 @@ use crate::{
     },
     mutant::{Mutant, active},
     policy::Verdict,
+    sites::{Location, reached},
 };
 
 /// One session at one client, from the first invitation to the last link.
@@ -64,20 +65,28 @@ pub(super) struct Work<'w, 'c> {
 }
 
 impl Work<'_, '_> {
+    #[track_caller]
     pub(super) fn push(&mut self, action: Action) {
+        reached(Location::caller());
         self.out.push(action);
     }
 
+    #[track_caller]
     pub(super) fn tell(&mut self, notice: Notice) {
+        reached(Location::caller());
         self.push(Action::Tell(notice));
     }
 
+    #[track_caller]
     pub(super) fn invitation(&mut self, session: SessionId, to: &UserHandle, body: InvitationBody) {
+        reached(Location::caller());
         let message = PeerMessage::Invitation(InvitationMessage { body, session });
         self.push(Action::Send { to: vec![to.clone()], message });
     }
 
+    #[track_caller]
     pub(super) fn disconnect(&mut self, peer: &UserHandle, fault: Option<ErrorCode>) {
+        reached(Location::caller());
         self.push(Action::Disconnect { peer: peer.clone(), fault });
     }
 }

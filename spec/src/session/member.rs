@@ -30,6 +30,7 @@ use crate::{
     },
     mutant::{Mutant, active},
     signed::Signed,
+    sites::{Location, reached},
 };
 
 /// What a member keeps about its session.
@@ -138,7 +139,9 @@ impl Membership {
     }
 
     /// Says something to one peer, be it this client itself.
+    #[track_caller]
     pub(super) fn send(&self, to: &UserHandle, body: SessionBody, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         let message = self.message(body);
         if *to == self.me.handle {
             work.to_self.push_back(message);
@@ -147,7 +150,9 @@ impl Membership {
         }
     }
 
+    #[track_caller]
     pub(super) fn send_to_coordinator(&self, body: SessionBody, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         self.send(&self.epoch.coordinator.clone(), body, work);
     }
 
@@ -373,7 +378,9 @@ impl Membership {
     // --- what is lost ---
 
     /// A peer broke a rule: its link closes with the code, and counts as lost from here on.
+    #[track_caller]
     pub(super) fn fault(&mut self, peer: &UserHandle, code: ErrorCode, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         if *peer == self.me.handle {
             // What a client says to itself is right by construction; a wrong variant of it ends here.
             return Next::End(EndReason::JoinFailed);
@@ -429,12 +436,16 @@ impl Membership {
         self.newcomer_lost(peer, work)
     }
 
+    #[track_caller]
     pub(super) fn wait_for_removal(&self, peer: &UserHandle, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         work.push(Action::Arm { timer: Timer::Lost(peer.clone()), after: LOST_MEMBER_DEADLINE });
     }
 
     /// The session cannot go on here.
+    #[track_caller]
     pub(super) fn give_up(&mut self, reason: EndReason, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         self.withdraw_invitations(work);
         let others: Vec<_> = self.others().cloned().collect();
         others.iter().for_each(|peer| work.disconnect(peer, None));

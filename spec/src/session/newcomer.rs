@@ -22,6 +22,7 @@ use crate::{
     },
     mutant::{Mutant, active},
     signed::Signed,
+    sites::{Location, reached},
 };
 
 /// An invitation, before the newcomer has met the members.
@@ -108,7 +109,9 @@ impl Invited {
         Next::End(reason)
     }
 
+    #[track_caller]
     fn reject(&self, id: SessionId, reason: EndReason, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         work.invitation(id, &self.inviter.handle, InvitationBody::Reject(Reject {}));
         work.disconnect(&self.inviter.handle, None);
         Next::End(reason)
@@ -289,7 +292,9 @@ impl Joining {
         self.send(to, SessionBody::Admit(Admit { ticket: self.ticket.clone() }), work);
     }
 
+    #[track_caller]
     fn send(&self, to: &UserHandle, body: SessionBody, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         work.push(Action::Send { to: vec![to.clone()], message: self.message(body) });
     }
 
@@ -420,7 +425,9 @@ impl Joining {
     }
 
     /// A peer broke a rule: its link closes with the code, and if it is a member's the join is off.
+    #[track_caller]
     fn fault(&self, peer: &Peer, code: ErrorCode, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         if self.epoch.member(&peer.handle).is_none() {
             work.disconnect(&peer.handle, Some(code));
             return Next::Stay;
@@ -429,7 +436,9 @@ impl Joining {
     }
 
     /// The join is off: the inviter hears it, so that the token comes back, and every link closes.
+    #[track_caller]
     fn fail(&self, fault: Option<(&UserHandle, ErrorCode)>, work: &mut Work<'_, '_>) -> Next {
+        reached(Location::caller());
         if self.linked.contains(&self.inviter.handle) {
             let reject = InvitationBody::Reject(Reject {});
             work.invitation(self.epoch.session, &self.inviter.handle, reject);
@@ -445,7 +454,9 @@ impl Joining {
     }
 }
 
+#[track_caller]
 fn not_possible(work: &mut Work<'_, '_>) -> Next {
+    reached(Location::caller());
     work.tell(Notice::NotPossible(ErrorCode::UnexpectedMessage));
     Next::Stay
 }

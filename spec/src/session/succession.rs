@@ -23,6 +23,7 @@ use crate::{
     message::client_client::{Commit, Follow, PeerMessage, SentCount, SessionBody, SessionMessage},
     mutant::{Mutant, active},
     signed::Signed,
+    sites::{Location, reached},
 };
 
 /// Who has lost the coordinator of an epoch, and whom each of them follows.
@@ -218,7 +219,9 @@ impl Membership {
         Next::Stay
     }
 
+    #[track_caller]
     fn show(&self, to: &UserHandle, message: SessionMessage, work: &mut Work<'_, '_>) {
+        reached(Location::caller());
         if !self.lost.contains(to) {
             work.push(Action::Send { to: vec![to.clone()], message: PeerMessage::Session(message) });
         }
