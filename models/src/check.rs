@@ -3,17 +3,19 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
+    hash::Hash,
     time::{Duration, Instant},
 };
 
 use stateright::{
-    Checker, Expectation, HasDiscoveries, Model as _, Path,
+    Checker, Expectation, HasDiscoveries, Model, Path,
     report::{ReportData, ReportDiscovery, Reporter},
 };
 
 use crate::{
     attacker::properties::refused_with,
     catalogue::Entry,
+    instant_model::{InstantModel, InstantState, InstantStep},
     session_model::{SessionModel, Step},
     world::World,
 };
@@ -141,11 +143,54 @@ impl fmt::Display for Steps<'_> {
 /// shortest counterexample.
 #[must_use]
 pub fn check(entry: &Entry, options: Options) -> Report {
-    let mut report = search(entry, options, None);
+    check_model(entry.name, &|| SessionModel::new(entry.scenario), options)
+}
+
+/// As [`check`], the model of instant messages.
+#[must_use]
+pub fn check_instants(options: Options) -> Report {
+    check_model(InstantModel::NAME, &InstantModel::new, options)
+}
+
+/// A model that can say in words what a step does.
+trait Narrated:
+    Model<
+        State: Clone + PartialEq + Hash + fmt::Debug + Send + Sync + 'static,
+        Action: Clone + PartialEq + fmt::Debug + Send + Sync + 'static,
+    > + Send
+    + Sync
+    + 'static
+{
+    fn narrate(&self, state: &Self::State, step: &Self::Action) -> Vec<String>;
+
+    /// What else was to be reached, and was or not.
+    fn other_places(&self) -> Vec<(&'static str, Outcome)> {
+        Vec::new()
+    }
+}
+
+impl Narrated for SessionModel {
+    fn narrate(&self, state: &World, step: &Step) -> Vec<String> {
+        self.tell(state, step)
+    }
+
+    fn other_places(&self) -> Vec<(&'static str, Outcome)> {
+        refusals(self).collect()
+    }
+}
+
+impl Narrated for InstantModel {
+    fn narrate(&self, state: &InstantState, step: &InstantStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+fn check_model<M: Narrated>(name: &'static str, model: &dyn Fn() -> M, options: Options) -> Report {
+    let mut report = search(name, model(), options, None);
     // A search by several threads, and one that notices a failure only after a batch of states, does not find the
     // shortest path first. So search again, by one thread and only among shorter paths, until there is none.
     while let Some(length) = report.failure().map(|(_, steps)| steps.len()) {
-        let shorter = search(entry, Options { threads: 1, ..options }, Some(length));
+        let shorter = search(name, model(), Options { threads: 1, ..options }, Some(length));
         match shorter.failure() {
             Some((name, steps)) => {
                 let found = Outcome::Fails(steps.to_vec());
@@ -163,8 +208,12 @@ pub fn check(entry: &Entry, options: Options) -> Report {
     report
 }
 
-fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Report {
-    let model = SessionModel::new(entry.scenario);
+fn search<M: Narrated>(
+    name: &'static str,
+    model: M,
+    options: Options,
+    shorter_than: Option<usize>,
+) -> Report {
     let properties = model.properties();
     let memory = MemoryPeak::begin();
     let start = Instant::now();
@@ -178,7 +227,7 @@ fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Repor
     }
     let checker = builder.spawn_bfs();
     let checker = match options.progress {
-        Some(every) => checker.join_and_report(&mut Progress { model: entry.name, every, last: start }),
+        Some(every) => checker.join_and_report(&mut Progress { model: name, every, last: start }),
         None => checker.join(),
     };
     let duration = start.elapsed();
@@ -197,11 +246,11 @@ fn search(entry: &Entry, options: Options, shorter_than: Option<usize>) -> Repor
             (property.name, outcome)
         })
         .collect();
-    outcomes.extend(refusals(checker.model()));
+    outcomes.extend(checker.model().other_places());
     let failed = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Fails(_)));
     let cut_short = options.states_max.is_some_and(|states| checker.state_count() >= states);
     Report {
-        model: entry.name,
+        model: name,
         states: checker.state_count(),
         unique: checker.unique_state_count(),
         // The checker counts the states of the longest path.
@@ -240,8 +289,8 @@ fn refusals(model: &SessionModel) -> impl Iterator<Item = (&'static str, Outcome
     })
 }
 
-fn tell(model: &SessionModel, path: Path<World, Step>) -> Vec<Vec<String>> {
-    path.into_vec().iter().filter_map(|(world, step)| Some(model.tell(world, step.as_ref()?))).collect()
+fn tell<M: Narrated>(model: &M, path: Path<M::State, M::Action>) -> Vec<Vec<String>> {
+    path.into_vec().iter().filter_map(|(state, step)| Some(model.narrate(state, step.as_ref()?))).collect()
 }
 
 /// Writes to standard error how far a search is.
@@ -251,7 +300,7 @@ struct Progress {
     last: Instant,
 }
 
-impl Reporter<SessionModel> for Progress {
+impl<M: Narrated> Reporter<M> for Progress {
     #[expect(clippy::print_stderr, reason = "this is the progress that the user of the binary asked for")]
     fn report_checking(&mut self, data: ReportData) {
         // A short search needs no progress.
@@ -268,12 +317,7 @@ impl Reporter<SessionModel> for Progress {
         }
     }
 
-    fn report_discoveries(
-        &mut self,
-        _: &SessionModel,
-        _: BTreeMap<&'static str, ReportDiscovery<SessionModel>>,
-    ) {
-    }
+    fn report_discoveries(&mut self, _: &M, _: BTreeMap<&'static str, ReportDiscovery<M>>) {}
 
     fn delay(&self) -> Duration {
         // The checker is joined only after the last delay, so a long one would hold up short searches.

@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod check;
 mod crypto;
 mod digest;
+mod instant_model;
 mod link;
 mod monitor;
 pub mod mutants;
@@ -27,6 +28,7 @@ mod world;
 
 pub use attacker::{Attack, Start, Way};
 pub use cast::Who;
+pub use instant_model::{InstantBounds, InstantModel, InstantState, InstantStep};
 pub use scenario::{Dialling, Scenario};
 pub use session_model::{SessionModel, Step};
 pub use world::{Budget, World};

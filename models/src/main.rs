@@ -8,7 +8,7 @@ use std::{
 };
 
 use antiphon_models::{
-    SessionModel,
+    InstantModel, SessionModel,
     catalogue::{self, Entry},
     check::{self, Options},
     simulation::{self, Replay, Search},
@@ -42,6 +42,9 @@ enum Command {
         /// Instead of the machines as they are, this wrong variant, whoever must catch it.
         #[arg(long, conflicts_with_all = ["bounded", "mutants"])]
         mutant: Option<String>,
+        /// Only the model of instant messages.
+        #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant"])]
+        instants: bool,
         /// How many threads search.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
@@ -82,6 +85,9 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
+        Command::Check { instants: true, threads, .. } => {
+            check_all(|_| false, true, usize::from(threads), &mut out)
+        }
         Command::Check { mutants: true, threads, .. } => {
             check_mutants(usize::from(threads), None, None, &mut out)
         }
@@ -89,10 +95,10 @@ fn main() -> ExitCode {
             check_mutants(usize::from(threads), Some(&name), model.as_ref(), &mut out)
         }
         Command::Check { model: None, bounded, threads, .. } => {
-            check_all(|entry| entry.quick || !bounded, usize::from(threads), &mut out)
+            check_all(|entry| entry.quick || !bounded, true, usize::from(threads), &mut out)
         }
         Command::Check { model: Some(model), threads, .. } => {
-            check_all(|entry| entry.name == model.name, usize::from(threads), &mut out)
+            check_all(|entry| entry.name == model.name, false, usize::from(threads), &mut out)
         }
         Command::Simulate { seed: Some(seed), trace, .. } => replay(seed, trace, &mut out),
         Command::Simulate { mutants: true, threads, first_seed, .. } => {
@@ -131,16 +137,27 @@ fn list(out: &mut impl Write) -> io::Result<bool> {
             if entry.quick { "" } else { " (takes longer)" }
         )?;
     }
+    writeln!(out, "{:<24} {} (check --instants)", InstantModel::NAME, InstantModel::ABOUT)?;
     Ok(true)
 }
 
-fn check_all(chosen: impl Fn(&Entry) -> bool, threads: usize, out: &mut impl Write) -> io::Result<bool> {
+fn check_all(
+    chosen: impl Fn(&Entry) -> bool,
+    instants: bool,
+    threads: usize,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     let options = Options { threads, states_max: None, progress: Some(Duration::from_secs(10)) };
     let mut good = true;
     for entry in catalogue::ALL.iter().filter(|entry| chosen(entry)) {
         let report = check::check(entry, options);
         writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
         out.flush()?;
+        good &= report.is_good();
+    }
+    if instants {
+        let report = check::check_instants(options);
+        writeln!(out, "{}: {}\n{report}", InstantModel::NAME, InstantModel::ABOUT)?;
         good &= report.is_good();
     }
     writeln!(out, "{}", if good { "all properties hold" } else { "FAILED" })?;

@@ -58,6 +58,8 @@ pub fn check_mutants(
 ) -> (usize, usize) {
     use antiphon_spec::mutant::{Catcher, Mutant, select};
 
+    use crate::check::check_instants;
+
     let mut caught = 0;
     let mut all = 0;
     for mutant in Mutant::ALL {
@@ -66,7 +68,13 @@ pub fn check_mutants(
             continue;
         }
         select(Some(*mutant));
-        let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: hunt(threads, model) };
+        let caught_in = if mutant.breaks().starts_with("INST-") {
+            let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
+            Some(check_instants(options)).filter(|report| caught_by(report).is_some())
+        } else {
+            hunt(threads, model)
+        };
+        let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: caught_in };
         select(None);
         all += 1;
         caught += usize::from(fate.caught.is_some());

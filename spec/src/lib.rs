@@ -10,6 +10,7 @@ pub mod account;
 pub mod channel;
 pub mod error_code;
 pub mod identity;
+pub mod instant;
 pub mod limits;
 pub mod machine;
 pub mod media_type;

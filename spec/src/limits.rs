@@ -86,6 +86,22 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a requester waits for an answer.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long the sender of an instant message waits until it tells its user that it could not be delivered: a lookup, and
+/// two dials.
+pub const INSTANT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a receiver knows an instant message again: longer than any sender tries.
+pub const INSTANT_MEMORY: Duration = Duration::from_secs(120);
+
+/// How often a sender dials for one instant message.
+pub const INSTANT_DIALS_MAX: usize = 2;
+
+/// Most instant messages of one sender that a receiver takes within [`INSTANT_MEMORY`]: a conversation is a session.
+pub const INSTANTS_PER_SENDER_MAX: usize = 16;
+
+/// Most instant messages that a receiver takes within [`INSTANT_MEMORY`], whoever sends them.
+pub const INSTANTS_REMEMBERED_MAX: usize = 1024;
+
 /// Longest life of a user's certificate.
 pub const USER_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -317,5 +317,14 @@ fn client_client(samples: &mut Samples) -> Made<()> {
         let message = SessionMessage { body, chain: EpochHash([4; 32]), epoch: EpochNumber(1), session };
         samples.add(name, Channel::ClientClient, Direction::FromDialler, &ClientMessage::Session(message))?;
     }
+    let id = InstantId([7; 16]);
+    let instant =
+        Instant { id, content: Content(b"hello".as_slice().into()), media_type: "text/plain".into() };
+    for (name, message) in [
+        ("instant", ClientMessage::Instant(instant)),
+        ("instant-received", ClientMessage::InstantReceived(InstantReceived { id })),
+    ] {
+        samples.add(name, Channel::ClientClient, Direction::FromDialler, &message)?;
+    }
     Ok(())
 }

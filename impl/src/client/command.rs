@@ -130,6 +130,13 @@ pub enum Command {
         /// The content.
         content: HexDigits,
     },
+    /// Says something to somebody outside every session.
+    Instant {
+        /// To whom.
+        handle: UserHandle,
+        /// What, as plain text.
+        text: String,
+    },
     /// Leaves a session, or gives up joining it.
     Leave {
         /// Which.
@@ -161,6 +168,7 @@ impl Command {
             Self::Reject { .. } => "reject",
             Self::Send { .. } => "send",
             Self::SendContent { .. } => "send-content",
+            Self::Instant { .. } => "instant",
             Self::Leave { .. } => "leave",
             Self::Members { .. } => "members",
             Self::Logout {} => "logout",

@@ -6,7 +6,10 @@ use antiphon_protocol::signed::hash_epoch;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, UserHandle},
-    message::server_server::{LoginEpoch, ProfileVersion},
+    message::{
+        client_client::{Content, Instant},
+        server_server::{LoginEpoch, ProfileVersion},
+    },
     policy::{Preferences, Verdict},
     session::{Change, EndReason, Epoch, Notice, RelayTag},
 };
@@ -208,6 +211,38 @@ pub enum ClientEvent {
         /// What was said.
         message: u64,
     },
+    /// Answers `instant`.
+    InstantTaken {
+        /// Names the message in further events.
+        message: u64,
+    },
+    /// Somebody said something outside every session.
+    Instant {
+        /// Who.
+        from: UserHandle,
+        /// What kind of content it is.
+        media_type: String,
+        /// The content, if it is plain text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// The content in hexadecimal digits, if it is anything else.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<String>,
+    },
+    /// The receiver has an instant message.
+    InstantDelivered {
+        /// Which.
+        message: u64,
+        /// To whom.
+        to: UserHandle,
+    },
+    /// An instant message could not be delivered.
+    InstantFailed {
+        /// Which.
+        message: u64,
+        /// To whom.
+        to: UserHandle,
+    },
     /// The link to a member is lost.
     MemberLost {
         /// The session.
@@ -315,6 +350,13 @@ impl ClientEvent {
         Self::Epoch { change: ChangeView::of(&epoch.change), view: EpochView::of(epoch) }
     }
 
+    /// An instant message, as it is shown.
+    #[must_use]
+    pub fn instant(from: UserHandle, instant: &Instant) -> Self {
+        let (text, content) = text_or_digits(&instant.media_type, &instant.content);
+        Self::Instant { from, media_type: instant.media_type.to_string(), text, content }
+    }
+
     /// What a session tells its user.
     #[must_use]
     pub fn of_notice(session: SessionName, notice: Notice) -> Self {
@@ -326,9 +368,7 @@ impl ClientEvent {
             }
             Notice::EpochBegan(epoch) => Self::epoch(&epoch),
             Notice::MessageReceived { from, epoch, number, media_type, content } => {
-                let plain = is_plain_text(&media_type);
-                let text = if plain { std::str::from_utf8(&content.0).ok().map(str::to_owned) } else { None };
-                let content = if text.is_none() { Some(to_hex(&content.0)) } else { None };
+                let (text, content) = text_or_digits(&media_type, &content);
                 let media_type = media_type.to_string();
                 Self::Message { session, from, epoch: epoch.0, number, media_type, text, content }
             }
@@ -355,6 +395,15 @@ const fn reason_name(reason: EndReason) -> &'static str {
         EndReason::InvitationOver => "invitation-over",
         EndReason::JoinFailed => "join-failed",
         EndReason::MemberLost => "member-lost",
+    }
+}
+
+/// Plain text as it is, anything else in hexadecimal digits.
+fn text_or_digits(media_type: &str, content: &Content) -> (Option<String>, Option<String>) {
+    let text = std::str::from_utf8(&content.0).ok().filter(|_| is_plain_text(media_type));
+    match text {
+        Some(text) => (Some(text.to_owned()), None),
+        None => (None, Some(to_hex(&content.0))),
     }
 }
 

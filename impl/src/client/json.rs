@@ -36,6 +36,7 @@
 //! | `reject` | `session` | refuses an invitation | `taken` |
 //! | `send` | `session`, `text` | says `text` as `text/plain` | `taken`, with `message` |
 //! | `send-content` | `session`, `media-type`, `content` in hexadecimal digits | says it as this media type, if all others take it | `taken`, with `message` |
+//! | `instant` | `handle`, `text` | says `text` as `text/plain` to somebody, outside every session | `instant-taken` |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | asks who is in the session | `members` |
 //! | `logout` | | logs out; sessions go on | `logged-out` |
@@ -54,6 +55,7 @@
 //! | `address` | `handle`, `address` | answers `lookup` |
 //! | `created` | `session`, `relay`: the user's tag in it, in 32 digits | answers `create`; an `epoch` follows |
 //! | `taken` | `command`, `session`; for `send` `message`, which counts what the user says in the session | answers; what comes of it follows |
+//! | `instant-taken` | `message`, which counts the user's instant messages | answers `instant`; `instant-delivered` or `instant-failed` follows |
 //! | `members` | `session`, `number`, `hash`, `members`, `coordinator` | answers `members` |
 //! | `logged-out` | | answers `logout` |
 //! | `quit` | | answers `quit`; the last event |
@@ -68,6 +70,9 @@
 //! | `delivered` | `session`, `message`, `to`, `epoch`, `number` | a member has it: its client has shown it, as a `message` here is shown once its line is written |
 //! | `failed` | `session`, `message`, `to` | a member was gone before it said so; it may have it all the same |
 //! | `unsent` | `session`, `message` | the session ended, or somebody joined who does not take it, before it went out |
+//! | `instant` | `from`, `media-type`, and `text` or `content` as in `message` | somebody said something outside every session |
+//! | `instant-delivered` | `message`, `to` | the receiver has been shown an instant message |
+//! | `instant-failed` | `message`, `to` | an instant message could not be delivered |
 //! | `member-lost` | `session`, `handle` | the link to a member is lost |
 //! | `fork` | `session`, `handle` | a member holds another history of the session; the link to it is closed |
 //! | `not-possible` | `session`, `code` | something taken on cannot be done after all |

@@ -11,7 +11,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     error_code::ErrorCode,
     limits::KEEP_ALIVE_INTERVAL,
-    message::client_client::{ClientMessage, PeerMessage},
+    message::client_client::{ClientMessage, InstantMessage, PeerMessage},
 };
 use bytes::Bytes;
 use tokio::{
@@ -58,7 +58,8 @@ pub(super) async fn serve(
     if !matches!(end, End::Asked(_)) {
         tracing::debug!(link = id.0, reason = %end, "a link ended");
         // Without an engine nobody is left to be told.
-        let _ = inputs.send(Input::LinkEnded(id)).await;
+        let closed = matches!(end, End::Peer(Ended::Done | Ended::Error(_)));
+        let _ = inputs.send(Input::LinkEnded { id, closed }).await;
     }
     let farewell = async {
         match end {
@@ -142,7 +143,7 @@ async fn read<R: AsyncRead + Unpin>(
         if let ClientMessage::Ping(ping) = &message {
             send_sign(signs, &ClientMessage::pong(ping.number));
         }
-        if let Some(message) = for_session(message)
+        if let Some(message) = for_engine(message)
             && inputs.send(Input::LinkMessage(id, message)).await.is_err()
         {
             return End::Asked(None);
@@ -157,11 +158,22 @@ fn send_sign(signs: &mpsc::Sender<Outgoing>, message: &ClientMessage) {
     }
 }
 
-/// The message, if it is one for a session's machine.
-pub(super) fn for_session(message: ClientMessage) -> Option<PeerMessage> {
+/// What comes over a link and is not the link's own business.
+#[derive(Clone, Debug)]
+pub(super) enum Heard {
+    /// For a session's machine.
+    Peer(PeerMessage),
+    /// For an instant message's.
+    Instant(InstantMessage),
+}
+
+/// The message, if it is one for a machine.
+pub(super) fn for_engine(message: ClientMessage) -> Option<Heard> {
     match message {
-        ClientMessage::Invitation(message) => Some(PeerMessage::Invitation(message)),
-        ClientMessage::Session(message) => Some(PeerMessage::Session(message)),
+        ClientMessage::Invitation(message) => Some(Heard::Peer(PeerMessage::Invitation(message))),
+        ClientMessage::Session(message) => Some(Heard::Peer(PeerMessage::Session(message))),
+        ClientMessage::Instant(message) => Some(Heard::Instant(InstantMessage::Instant(message))),
+        ClientMessage::InstantReceived(message) => Some(Heard::Instant(InstantMessage::Received(message))),
         ClientMessage::Greeting(_)
         | ClientMessage::Ping(_)
         | ClientMessage::Pong(_)

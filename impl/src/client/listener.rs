@@ -7,9 +7,7 @@ use antiphon_protocol::{
     message::ChannelMessage as _,
 };
 use antiphon_spec::{
-    error_code::ErrorCode,
-    limits::GREETING_DEADLINE,
-    message::client_client::{ClientMessage, PeerMessage},
+    error_code::ErrorCode, limits::GREETING_DEADLINE, message::client_client::ClientMessage,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -20,7 +18,7 @@ use tokio::{
 
 use super::{
     engine::{Incoming, Input},
-    link::{LinkConnection, for_session, refuse},
+    link::{Heard, LinkConnection, for_engine, refuse},
     settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX, HANDSHAKES_MAX},
 };
 use crate::net::Handshakes;
@@ -97,7 +95,7 @@ async fn take(accepted: Accepted<TcpStream>, inputs: mpsc::Sender<Input>, permit
 /// The first message that is more than a sign of life; an error is the code to close with.
 //= spec/text/wire.md#greeting
 //# WIRE-044: An accepting end MUST close with `deadline` when the dialler's first message hasn't come 10 seconds after the greeting.
-async fn first_message(connection: &mut LinkConnection) -> Result<PeerMessage, Option<ErrorCode>> {
+async fn first_message(connection: &mut LinkConnection) -> Result<Heard, Option<ErrorCode>> {
     let greeted = Instant::now();
     let mut deadline = greeted + GREETING_DEADLINE;
     loop {
@@ -114,7 +112,7 @@ async fn first_message(connection: &mut LinkConnection) -> Result<PeerMessage, O
             let pong = ClientMessage::pong(ping.number);
             timeout_at(deadline, connection.send(&pong)).await.map_err(|_| None)?.map_err(|_| None)?;
         }
-        if let Some(message) = for_session(message) {
+        if let Some(message) = for_engine(message) {
             return Ok(message);
         }
     }

@@ -15,6 +15,12 @@ pub(super) const SESSIONS_MAX: usize = 128;
 /// Most invitations of one user that wait for an answer: one user cannot fill the table.
 pub(super) const INVITATIONS_PER_INVITER_MAX: usize = 32;
 
+/// Most instant messages that the user has under way; each costs a link.
+pub(super) const INSTANTS_MAX: usize = 32;
+
+/// Most of them to one receiver.
+pub(super) const INSTANTS_PER_RECEIVER_MAX: usize = 4;
+
 /// Most links that sessions hold. A full session takes 31; file descriptors are what this bounds.
 pub(super) const LINKS_MAX: usize = 512;
 

@@ -141,7 +141,9 @@ fn peer_message(message: &MessageBytes) -> Result<PeerMessage, BadQuestion> {
     match message.decode()? {
         ClientMessage::Invitation(message) => Ok(PeerMessage::Invitation(message)),
         ClientMessage::Session(message) => Ok(PeerMessage::Session(message)),
-        ClientMessage::Greeting(_)
+        ClientMessage::Instant(_)
+        | ClientMessage::InstantReceived(_)
+        | ClientMessage::Greeting(_)
         | ClientMessage::Ping(_)
         | ClientMessage::Pong(_)
         | ClientMessage::Goodbye(_)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Error, Goodbye, Greeting, Ping, Pong};
 use crate::{
     error_code::ErrorCode,
-    identity::UserHandle,
+    identity::{UserHandle, as_bytes},
     media_type::MediaTypes,
     session::{
         Change, Commitment, Epoch, EpochHash, EpochNumber, Grant, Origin, RelayTag, SessionId, Ticket,
@@ -29,6 +29,10 @@ pub enum ClientMessage {
     Invitation(InvitationMessage),
     /// Between members, and between a newcomer and the members.
     Session(SessionMessage),
+    /// A message outside every session.
+    Instant(Instant),
+    /// The answer to it.
+    InstantReceived(InstantReceived),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.
@@ -66,6 +70,51 @@ impl From<PeerMessage> for ClientMessage {
             PeerMessage::Session(message) => Self::Session(message),
         }
     }
+}
+
+/// What the machines of instant messages receive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InstantMessage {
+    /// A message.
+    Instant(Instant),
+    /// The answer to one.
+    Received(InstantReceived),
+}
+
+impl From<InstantMessage> for ClientMessage {
+    fn from(message: InstantMessage) -> Self {
+        match message {
+            InstantMessage::Instant(instant) => Self::Instant(instant),
+            InstantMessage::Received(received) => Self::InstantReceived(received),
+        }
+    }
+}
+
+/// 128 bits that a sender drew for one instant message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstantId(pub [u8; 16]);
+
+as_bytes!(InstantId[16]);
+
+/// A message outside every session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instant {
+    /// Tells the message from others of its sender.
+    pub id: InstantId,
+    /// The content: for `text/plain`, UTF-8 text.
+    pub content: Content,
+    /// What the content is (RFC 6838).
+    #[serde(rename = "media-type")]
+    pub media_type: Arc<str>,
+}
+
+/// The receiver's user has been shown the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstantReceived {
+    /// Which message.
+    pub id: InstantId,
 }
 
 /// A step of an invitation.

@@ -26,6 +26,7 @@
 //! | `accept`, `reject` | `session` | answers an invitation | `taken` |
 //! | `send` | `session`, `text` | says it as `text/plain` | `taken`: `message`, a number that names it in the session |
 //! | `send-content` | `session`, `media-type`, `content`: hexadecimal digits | says it as this media type, if all others take it | `taken`: `message` |
+//! | `instant` | `handle`, `text` | sends it as an instant message, `text/plain` | `instant-taken`: `message`, a number that names it |
 //! | `leave` | `session` | leaves, or gives up joining | `taken` |
 //! | `members` | `session` | says who is there | `members`: `number`, `hash`, `members`, `coordinator` |
 //! | `logout` | | logs out | `logged-out` |
@@ -41,6 +42,9 @@
 //! | `delivered` | `session`, `message`, `to`, `number` | a member acknowledged one of the user's messages |
 //! | `failed` | `session`, `message`, `to` | a member was gone before it acknowledged one of the user's messages |
 //! | `unsent` | `session`, `message` | the session ended before one of the user's messages was sent |
+//! | `instant` | `from`, and `text` for plain text | an instant message came |
+//! | `instant-delivered` | `message`, `to` | the receiver of an instant message has acknowledged it |
+//! | `instant-failed` | `message`, `to` | an instant message could not be delivered |
 //! | `member-lost` | `session`, `handle` | a member's link is lost |
 //! | `ended` | `session`, `reason` | the session is over for the user |
 //! | `replaced` | `epoch` | another login took this one's place |

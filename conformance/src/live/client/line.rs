@@ -3,6 +3,8 @@
 //! Nothing here waits for something not to come. What has to come is waited for with patience; signs of life are
 //! answered on the way.
 
+use std::time::Duration;
+
 use antiphon_protocol::{
     cbor,
     certificate::VerifiedPeer,
@@ -118,9 +120,14 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
     }
 
     /// The connection ends with an `error`, a `goodbye`, an alert, or without a word; nothing of the channel comes.
-    pub(super) async fn gone(mut self) -> Result<(), Failure> {
+    pub(super) async fn gone(self) -> Result<(), Failure> {
+        self.gone_within(PATIENCE).await
+    }
+
+    /// ..after so long at most.
+    pub(super) async fn gone_within(mut self, patience: Duration) -> Result<(), Failure> {
         loop {
-            let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
+            let frame = timeout(patience, self.connection.reader().receive_frame()).await;
             let frame = frame.map_err(|_| Failure::unexpected("the end of the connection", "it goes on"))?;
             let Ok(Some(frame)) = frame else { return Ok(()) };
             let message: In = cbor::decode(&frame)

@@ -20,6 +20,7 @@ mod certificates;
 mod closing;
 mod coordinator;
 mod dialling;
+mod instants;
 mod invitee;
 mod inviter;
 mod links;
@@ -51,6 +52,7 @@ use live_cases;
 /// Those first that have cases which wait for a deadline of ten seconds; the others run meanwhile.
 const ALL: &[&[LiveCase]] = &[
     links::CASES,
+    instants::CASES,
     dialling::CASES,
     registration::CASES,
     login::CASES,

@@ -54,6 +54,7 @@ impl Engine {
                 self.say(id, name, session, &media_type, content.0);
             }
             Command::Leave { session } => self.in_session(id, name, session, Event::Leave),
+            Command::Instant { handle, text } => self.send_instant(id, handle, text),
             Command::Members { session } => self.members(id, session),
             Command::Logout {} => self.log_out(Some(id)),
             Command::Quit {} => self.quit(id),
@@ -147,7 +148,12 @@ impl Engine {
     /// The next step of `quit`: first the sessions let the user go, then every command that is open gets its answer,
     /// then the server logs the user out.
     pub(super) fn advance_quit(&mut self) {
-        if self.quitting.is_none() || self.finished || !self.sessions.is_empty() || self.owes_answers() {
+        if self.quitting.is_none()
+            || self.finished
+            || !self.sessions.is_empty()
+            || self.owes_answers()
+            || !self.instants.are_all_sent()
+        {
             return;
         }
         match &self.login {
@@ -183,6 +189,7 @@ impl Engine {
             self.refuse_command(id, "register", Refusal::Quitting);
         }
         self.refuse_waiting_login();
+        self.give_up_instants();
         self.fail_pending();
         self.answer(id, ClientEvent::Quit);
         self.finished = true;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     client::{
-        link::{self, LinkConnection, LinkId},
+        link::{self, Heard, LinkConnection, LinkId},
         registration::chain,
         server_link::{Ask, Token},
         settings::{INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, SESSIONS_MAX},
@@ -162,7 +162,8 @@ impl Engine {
             return self.refuse_incoming(incoming, ErrorCode::Forbidden);
         }
         match incoming.message.clone() {
-            PeerMessage::Invitation(message) => match &message.body {
+            Heard::Instant(message) => self.instant_came(incoming, peer, message),
+            Heard::Peer(PeerMessage::Invitation(message)) => match &message.body {
                 InvitationBody::Invite(_) => self.invited(incoming, peer, &message),
                 //= spec/text/sessions.md#links
                 //# SESS-007: An accepting client MUST close with `unexpected-message` when the first message of a link is a step of an invitation other than `invite`.
@@ -173,7 +174,7 @@ impl Engine {
                     self.refuse_incoming(incoming, ErrorCode::UnexpectedMessage);
                 }
             },
-            PeerMessage::Session(message) => self.approached(incoming, peer, &message),
+            Heard::Peer(PeerMessage::Session(message)) => self.approached(incoming, peer, &message),
         }
     }
 
@@ -276,7 +277,7 @@ impl Engine {
         }
     }
 
-    fn refuse_incoming(&mut self, incoming: Incoming, code: ErrorCode) {
+    pub(super) fn refuse_incoming(&mut self, incoming: Incoming, code: ErrorCode) {
         self.refuse_link(incoming.connection, None, Some(code), incoming.permit);
     }
 
@@ -287,7 +288,7 @@ impl Engine {
         self.refuse_link(incoming.connection, frame, None, incoming.permit);
     }
 
-    fn refuse_link(
+    pub(super) fn refuse_link(
         &mut self,
         connection: LinkConnection,
         frame: Option<Bytes>,

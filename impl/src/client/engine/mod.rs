@@ -8,6 +8,7 @@ mod account;
 mod acknowledgements;
 mod commands;
 mod entropy;
+mod instants;
 mod linking;
 mod links;
 mod sessions;
@@ -28,7 +29,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, KeyHash, Peer, UserHandle},
-    message::client_client::PeerMessage,
+    instant::{Inbox, Step},
     policy::Preferences,
     session::{Member, RelayTag, Session, SessionId, Timer},
 };
@@ -43,6 +44,7 @@ use self::{
     account::{Login, Purpose, RegistrationCause},
     acknowledgements::Acknowledgements,
     entropy::Entropy,
+    instants::Instants,
     links::{Links, Place},
 };
 use super::{
@@ -50,7 +52,7 @@ use super::{
     event::{ClientEvent, INTERFACE, Output, Refusal},
     events::Shown,
     identity::{Account, Configuration, IdentityFolder},
-    link::{LinkConnection, LinkId},
+    link::{Heard, LinkConnection, LinkId},
     listener,
     registration::RegistrationError,
     server_link::{News, Token},
@@ -66,9 +68,14 @@ pub(super) enum Input {
     /// The dialling of a link has ended.
     Dialled(Box<Dialled>),
     /// A message came over a link.
-    LinkMessage(LinkId, PeerMessage),
+    LinkMessage(LinkId, Heard),
     /// A link ended that the engine did not close.
-    LinkEnded(LinkId),
+    LinkEnded {
+        /// Which.
+        id: LinkId,
+        /// The peer has said so, by a goodbye or an error.
+        closed: bool,
+    },
     /// News of the connection to the local server, and of which one.
     Server(u64, News),
     /// A registration has ended.
@@ -80,7 +87,7 @@ pub(super) enum Input {
 pub(super) struct Incoming {
     pub(super) peer: VerifiedPeer,
     pub(super) connection: LinkConnection,
-    pub(super) message: PeerMessage,
+    pub(super) message: Heard,
     /// The link's place among those that nobody has claimed.
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -100,6 +107,8 @@ pub(super) struct Dialled {
 enum Deadline {
     /// A timer of a session's machine.
     Session(SessionId, Timer),
+    /// The end of the patience with an instant message.
+    Instant(SessionId),
     /// The next attempt to log in again.
     Reconnect,
     /// The renewal of the certificate.
@@ -162,6 +171,7 @@ pub(super) struct Engine {
     last_token: u64,
 
     sessions: BTreeMap<SessionId, Conversation>,
+    instants: Instants,
     links: Links,
     timers: Timers<Deadline>,
     /// Messages that came too late to matter.
@@ -204,6 +214,7 @@ pub(super) struct Parts {
 
 impl Engine {
     pub(super) fn new(parts: Parts) -> Self {
+        let media_types = parts.configuration.media_types.clone();
         let mut engine = Self {
             folder: parts.folder,
             configuration: parts.configuration,
@@ -221,6 +232,7 @@ impl Engine {
             pending: BTreeMap::new(),
             last_token: 0,
             sessions: BTreeMap::new(),
+            instants: Instants::new(Inbox::new(media_types)),
             links: Links::new(),
             timers: Timers::new(),
             late: 0,
@@ -257,6 +269,7 @@ impl Engine {
         loop {
             self.advance_quit();
             self.acknowledge_shown();
+            self.answer_shown_instants();
             while let Some(output) = self.outputs.pop_front() {
                 self.finished |= self.events.send(output).await.is_err();
             }
@@ -272,7 +285,7 @@ impl Engine {
                     }
                 },
                 Some(input) = inputs.recv() => self.handle(input),
-                () = self.shown.more(), if !self.acknowledgements.is_empty() => {}
+                () = self.shown.more(), if self.waits_to_be_shown() => {}
                 () = sleep_until(self.timers.next().unwrap_or_else(far_away)), if self.timers.next().is_some() => {
                     self.fire_timers();
                 }
@@ -284,6 +297,11 @@ impl Engine {
             }
         }
         self.farewell(inputs).await;
+    }
+
+    /// Whether somebody gets an answer as soon as an event was shown.
+    fn waits_to_be_shown(&self) -> bool {
+        !self.acknowledgements.is_empty() || !self.instants.are_all_answered()
     }
 
     /// Lets the last words go out.
@@ -307,7 +325,7 @@ impl Engine {
             Input::Accepted(incoming) => self.accepted(*incoming),
             Input::Dialled(dialled) => self.dialled(*dialled),
             Input::LinkMessage(id, message) => self.received(id, message),
-            Input::LinkEnded(id) => self.link_ended(id),
+            Input::LinkEnded { id, closed } => self.link_ended(id, closed),
             Input::Server(generation, news) => self.server_news(generation, news),
             Input::Registered(cause, result) => self.registered(cause, result),
         }
@@ -318,6 +336,7 @@ impl Engine {
         while let Some(deadline) = self.timers.take_due(now) {
             match deadline {
                 Deadline::Session(session, timer) => self.timer_fired(session, timer),
+                Deadline::Instant(name) => self.advance_instant(name, Step::GaveUp),
                 Deadline::Reconnect => self.reconnect(),
                 Deadline::Renewal => self.renew(),
                 Deadline::Quit => {

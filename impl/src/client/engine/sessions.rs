@@ -6,6 +6,7 @@ use antiphon_protocol::{connection::encode_message, tls::now};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{KeyHash, UserHandle},
+    instant::Step,
     machine::{Context, Machine as _},
     message::client_client::{ClientMessage, PeerMessage},
     session::{Action, Event, Nonce, Notice, RelayTag, Session, SessionId, Timer},
@@ -17,13 +18,20 @@ use super::{
     Conversation, Deadline, Engine,
     links::{Link, Place, Queued},
 };
-use crate::client::{command::SessionName, event::ClientEvent, link::LinkId};
+use crate::client::{
+    command::SessionName,
+    event::ClientEvent,
+    link::{Heard, LinkId},
+};
 
 impl Engine {
     // --- events ---
 
     /// Hands an event to a session, and carries out what it asks for and what follows from that.
     pub(super) fn step(&mut self, id: SessionId, event: Event) {
+        if self.instants.are_sent_over(&id) {
+            return self.step_instant(id, event);
+        }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let Some(entropy) = self.entropy() else { return };
@@ -199,22 +207,38 @@ impl Engine {
 
     // --- what comes over links ---
 
-    pub(super) fn received(&mut self, id: LinkId, message: PeerMessage) {
+    pub(super) fn received(&mut self, id: LinkId, heard: Heard) {
         let Some((place, from)) = self.links.by_id(id) else { return };
-        //= spec/text/sessions.md#links
-        //# SESS-012: A member MUST close with `no-such-session` a link on which a session message names another session than the link's.
-        if message.session() != place.0 {
-            self.close_link(&place, Some(ErrorCode::NoSuchSession));
-            return self.step(place.0, Event::LinkLost { peer: place.1 });
+        if self.instants.are_sent_over(&place.0) {
+            let answer = if let Heard::Instant(message) = heard { Some(message) } else { None };
+            return self.advance_instant(place.0, Step::Received(answer));
         }
-        self.step(place.0, Event::Received { from, message });
+        let fault = match &heard {
+            //= spec/text/instant.md#on-other-links
+            //# INST-017: A client MUST close with `unexpected-message` when an `instant` or `instant-received` comes on a link that serves a session, and when an `instant-received` is the first message of a link.
+            Heard::Instant(_) => Some(ErrorCode::UnexpectedMessage),
+            //= spec/text/sessions.md#links
+            //# SESS-012: A member MUST close with `no-such-session` a link on which a session message names another session than the link's.
+            Heard::Peer(message) => (message.session() != place.0).then_some(ErrorCode::NoSuchSession),
+        };
+        match heard {
+            Heard::Peer(message) if fault.is_none() => self.step(place.0, Event::Received { from, message }),
+            Heard::Peer(_) | Heard::Instant(_) => {
+                self.close_link(&place, fault);
+                self.step(place.0, Event::LinkLost { peer: place.1 });
+            }
+        }
     }
 
-    pub(super) fn link_ended(&mut self, id: LinkId) {
+    pub(super) fn link_ended(&mut self, id: LinkId, closed: bool) {
         let Some((place, _)) = self.links.by_id(id) else { return };
         self.acknowledgements.forget(&place);
         if let Some(Link::Up(up)) = self.links.take(&place) {
             self.keep_key(place.0, up.proved);
+        }
+        if self.instants.are_sent_over(&place.0) {
+            let step = if closed { Step::LinkClosed } else { Step::LinkLost };
+            return self.advance_instant(place.0, step);
         }
         self.step(place.0, Event::LinkLost { peer: place.1 });
     }

@@ -5,7 +5,7 @@ use antiphon_spec::{
     identity::{KeyHash, UserHandle},
     media_type::MediaTypes,
     message::{
-        client_client::Content,
+        client_client::{Content, Instant, InstantId},
         server_server::{LoginEpoch, ProfileVersion},
     },
     policy::{Preferences, Verdict},
@@ -215,6 +215,28 @@ fn notices_are_written() {
     check_notice(
         Notice::Ended(EndReason::MemberLost),
         r#"{"event":"ended","session":"SESSION","reason":"member-lost"}"#,
+    );
+}
+
+#[test]
+fn instant_messages_are_written() {
+    let instant = Instant {
+        id: InstantId([1; 16]),
+        content: Content(b"hello".as_slice().into()),
+        media_type: "text/plain".into(),
+    };
+    check_event(
+        ClientEvent::instant(alice(), &instant),
+        r#"{"event":"instant","from":"ALICE","media-type":"text/plain","text":"hello"}"#,
+    );
+    check_event(ClientEvent::InstantTaken { message: 3 }, r#"{"event":"instant-taken","message":3}"#);
+    check_event(
+        ClientEvent::InstantDelivered { message: 3, to: alice() },
+        r#"{"event":"instant-delivered","message":3,"to":"ALICE"}"#,
+    );
+    check_event(
+        ClientEvent::InstantFailed { message: 3, to: alice() },
+        r#"{"event":"instant-failed","message":3,"to":"ALICE"}"#,
     );
 }
 

@@ -30,6 +30,7 @@ const HELP: &[&str] = &[
     "/switch N             make another session the current one",
     "/members              who is in the current session",
     "/leave [N]            leave a session",
+    "/instant HANDLE TEXT  say something to somebody outside every session",
     "/lookup HANDLE        ask where somebody's client is",
     "/allow HANDLE         let somebody invite you",
     "/deny HANDLE          keep somebody from inviting you or finding you",

@@ -139,7 +139,17 @@ impl Screen {
                 let number = self.number(session);
                 self.say(&format!("[{number}] the invitation is on its way"));
             }
-            ClientEvent::Taken { .. } => {}
+            ClientEvent::Taken { .. } | ClientEvent::InstantTaken { .. } => {}
+            ClientEvent::Instant { from, media_type, text, .. } => {
+                let said = text.unwrap_or_else(|| not_shown(&media_type));
+                self.say(&format!("(instant message) <{}> {said}", short(&from)));
+            }
+            ClientEvent::InstantDelivered { to, .. } => {
+                self.say(&format!("(delivered to {})", short(&to)));
+            }
+            ClientEvent::InstantFailed { to, .. } => {
+                self.say(&format!("(could not be delivered to {})", short(&to)));
+            }
             ClientEvent::Sent { session, message, to, .. } => self.sent(session, message, to.len()),
             ClientEvent::Delivered { session, message, .. } => self.settled(session, message, true),
             ClientEvent::Failed { session, message, to } => {
@@ -209,7 +219,7 @@ impl Screen {
             }
             ClientEvent::Epoch { change, view } => (view.session, self.changed(&change, &view)),
             ClientEvent::Message { session, from, media_type, text, .. } => {
-                let said = text.unwrap_or_else(|| format!("[{media_type}, which cannot be shown here]"));
+                let said = text.unwrap_or_else(|| not_shown(&media_type));
                 (session, format!("<{}> {said}", short(&from)))
             }
             ClientEvent::Pending { session, .. } => (session, "(pending)".to_owned()),
@@ -304,6 +314,11 @@ impl Screen {
         );
         self.last_number
     }
+}
+
+/// What stands for content that a line cannot show.
+fn not_shown(media_type: &str) -> String {
+    format!("[{media_type}, which cannot be shown here]")
 }
 
 /// How many there are, in words.

@@ -80,6 +80,10 @@ fn lines_are_commands_or_said() {
     check("/quit  ", Command::Quit {});
     check(&format!("/invite  {BOB} "), Command::Invite { session, handle: bob() });
     check(&format!("/lookup {BOB}"), Command::Lookup { handle: bob() });
+    check(
+        &format!("/instant {BOB}  good morning "),
+        Command::Instant { handle: bob(), text: "good morning".to_owned() },
+    );
     check("/leave", Command::Leave { session });
     check("/leave 1", Command::Leave { session });
     check("/members", Command::Members { session });
@@ -91,6 +95,8 @@ fn lines_are_commands_or_said() {
 fn what_cannot_be_done_is_said() {
     check_wrong("/dance", "/help");
     check_wrong("/invite bob", "a user handle is");
+    check_wrong(&format!("/instant {BOB}"), "what to say");
+    check_wrong("/instant bob hello", "a user handle is");
     check_wrong("/login now", "nothing more");
     check_wrong("/accept", "nobody has invited you");
     check_wrong("/switch 7", "no session 7");
@@ -131,8 +137,8 @@ fn an_invitation_is_answered_by_its_number() {
     let lines = seen(&mut screen, ClientEvent::Epoch { change, view });
     assert_eq!(lines, ["session 2 is the current one", "[2] you joined; 2 members"]);
     assert!(read("/accept", &screen).is_err());
-    let lines = seen(&mut screen, ClientEvent::Ended { session: name(2), reason: "removed" });
-    assert_eq!(lines, ["[2] the others have lost you; the session is over for you"]);
+    let lines = seen(&mut screen, ClientEvent::Ended { session: name(2), reason: "member-lost" });
+    assert_eq!(lines, ["[2] a member is lost, and nobody removed it; the session is over"]);
     assert_eq!(screen.current(), Ok(name(1)));
 }
 
@@ -172,6 +178,18 @@ fn a_speaker_sees_what_becomes_of_each_message() {
     assert_eq!(seen(&mut screen, sent(3, vec![])), none, "nobody else is there");
     let lines = seen(&mut screen, ClientEvent::Unsent { session, message: 4 });
     assert_eq!(lines, ["[1] (not sent to anybody)"]);
+}
+
+#[test]
+fn instant_messages_are_shown_apart_from_sessions() {
+    let mut screen = screen();
+    let text = Some("good\nmorning".to_owned());
+    let came = ClientEvent::Instant { from: bob(), media_type: "text/plain".to_owned(), text, content: None };
+    assert_eq!(seen(&mut screen, came), ["(instant message) <0b0b0b0b@home2.example> good⏎morning"]);
+    let delivered = ClientEvent::InstantDelivered { message: 1, to: bob() };
+    assert_eq!(seen(&mut screen, delivered), ["(delivered to 0b0b0b0b@home2.example)"]);
+    let failed = ClientEvent::InstantFailed { message: 2, to: bob() };
+    assert_eq!(seen(&mut screen, failed), ["(could not be delivered to 0b0b0b0b@home2.example)"]);
 }
 
 #[test]

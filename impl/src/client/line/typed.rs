@@ -53,6 +53,7 @@ pub(super) fn read(line: &str, screen: &Screen) -> Result<Typed, String> {
         "leave" if argument.is_empty() => Command::Leave { session: screen.current()? },
         "leave" => Command::Leave { session: screen.session_at(argument)? },
         "members" => bare(Command::Members { session: screen.current()? })?,
+        "instant" => instant(argument)?,
         "lookup" => Command::Lookup { handle: handle(argument)? },
         "allow" => judge(handle(argument)?, Verdict::Allow, screen)?,
         "deny" => judge(handle(argument)?, Verdict::Deny, screen)?,
@@ -65,6 +66,15 @@ pub(super) fn read(line: &str, screen: &Screen) -> Result<Typed, String> {
 fn say(text: &str, screen: &Screen) -> Result<Typed, String> {
     let session = screen.current()?;
     Ok(Typed::Command(Command::Send { session, text: text.to_owned() }))
+}
+
+fn instant(argument: &str) -> Result<Command, String> {
+    let (whom, text) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+    let text = text.trim_start();
+    if text.is_empty() {
+        return Err("write /instant HANDLE and what to say".to_owned());
+    }
+    Ok(Command::Instant { handle: handle(whom)?, text: text.to_owned() })
 }
 
 fn handle(text: &str) -> Result<UserHandle, String> {
