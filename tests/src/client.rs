@@ -195,6 +195,21 @@ impl Client {
         }
     }
 
+    /// Waits for the first event with either of these fields.
+    pub async fn sees_either(&mut self, one: Value, other: Value) -> Value {
+        let mut looked_at = 0;
+        loop {
+            while let Some(event) = self.events.get(looked_at) {
+                if matches(&one, event) || matches(&other, event) {
+                    return self.events.remove(looked_at).expect("it was just found");
+                }
+                looked_at += 1;
+            }
+            let came = self.listen(&format!("{one} or {other}")).await;
+            assert!(came, "{} ended before {one} or {other}", self.process.name());
+        }
+    }
+
     /// Waits for an epoch that begins with a change.
     pub async fn sees_change(&mut self, session: &str, kind: &str, handle: &str) -> Value {
         let change = json!({"kind": kind, "handle": handle});

@@ -15,6 +15,8 @@ mod configuration;
 mod demonstration;
 #[path = "system/hostile.rs"]
 mod hostile;
+#[path = "system/instant.rs"]
+mod instant;
 #[path = "system/line.rs"]
 mod line;
 #[path = "system/refusal.rs"]

@@ -81,9 +81,40 @@ impl Play {
         let found = self.alice.ask(Command::Lookup { handle: self.carol.handle.clone() }).await?;
         let found = matches!(found, ClientEvent::Address { .. });
         narrator.claim("Alice, who is not denied, is told Carol's address", &found, &true)?;
+        self.write_to_carol(narrator).await?;
         let answer = self.carol.ask(any_preferences()).await?;
         let set = matches!(answer, ClientEvent::PreferencesSet { .. });
         narrator.claim("Carol takes Dave off the list again, since members look each other up", &set, &true)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the sender waits for one of two events")]
+    async fn write_to_carol(&mut self, narrator: &mut Narrator) -> Result<(), DemoError> {
+        narrator.scene("Alice and Dave each send Carol an instant message, outside every session.")?;
+        let carol = self.carol.handle.clone();
+        let mut outcomes = Vec::new();
+        for (actor, text) in [(&mut self.alice, "Will you join us later?"), (&mut self.dave, "And me?")] {
+            let answer = actor.ask(Command::Instant { handle: carol.clone(), text: text.to_owned() }).await?;
+            let taken = matches!(answer, ClientEvent::InstantTaken { .. });
+            narrator.claim(&format!("{}'s message is on its way", actor.name), &taken, &true)?;
+            let outcome = actor.wait("what became of an instant message", |event| match event {
+                ClientEvent::InstantDelivered { to, .. } => Some((to.clone(), true)),
+                ClientEvent::InstantFailed { to, .. } => Some((to.clone(), false)),
+                _ => None,
+            });
+            outcomes.push(outcome.await?);
+        }
+        let [delivered, failed] = [true, false].map(|delivered| (carol.clone(), delivered));
+        narrator.claim(
+            "Alice's is delivered, and Dave's could not be delivered",
+            &outcomes,
+            &vec![delivered, failed],
+        )?;
+        let shown = self.carol.wait("an instant message", |event| {
+            let ClientEvent::Instant { from, text, .. } = event else { return None };
+            Some((from.clone(), text.clone()))
+        });
+        let expected = (self.alice.handle.clone(), Some("Will you join us later?".to_owned()));
+        narrator.claim("Carol was shown Alice's", &shown.await?, &expected)
     }
 
     async fn gather(&mut self, narrator: &mut Narrator) -> Result<SessionName, DemoError> {

@@ -66,6 +66,8 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "the user sends two messages, each of which has its lookup, its link and its ID" => sends;
     "instants/sends-again" ["INST-005"] twin "instants/sends"
         "the link breaks before the answer: the message comes again under its ID" => sends_again;
+    "instants/lost" ["INST-014"] twin "instants/sends-again"
+        "every link breaks before the answer" => lost;
     "instants/not-delivered" ["INST-014", "INST-015"] twin "instants/sends"
         "nobody is there, or the message is refused in this way or that: the user hears one and the same" => not_delivered;
     "slow/instant-not-answered" ["INST-014"] twin "instants/sends"
@@ -284,6 +286,23 @@ async fn not_delivered(world: Arc<World>) -> Result<(), Failure> {
         None => scene.client.has_not_told("instant-delivered").await,
         Some(other) => Err(Failure::unexpected(format!("{first:?} for every failure"), other)),
     }
+}
+
+async fn lost(world: Arc<World>) -> Result<(), Failure> {
+    let mut scene = Scene::new(&world).await?;
+    let message = send(&mut scene, "hello").await?;
+    let me = scene.me();
+    let (client, a) = (&mut scene.client, &scene.a);
+    // A client may dial again, and need not.
+    for _ in 0..4 {
+        tokio::select! {
+            told = client.tells("instant-failed", json!({"message": message, "to": a.handle})) => return told,
+            link = a.accept(&me) => if let Ok(mut link) = link {
+                link.next().await?;
+            }
+        }
+    }
+    client.tells("instant-failed", json!({"message": message, "to": a.handle})).await
 }
 
 async fn not_answered(world: Arc<World>) -> Result<(), Failure> {
