@@ -125,7 +125,7 @@ impl Membership {
             return self.fault(&from.handle, ErrorCode::Fork, work);
         };
         closing.committed = Some(Committed { signed: commit.commitment.clone(), sent: commitment.sent });
-        self.show_followers(from, &commit, work);
+        self.show_followers(&commit, work);
         self.begin_epoch_if_flushed(work)
     }
 

@@ -227,12 +227,13 @@ impl Membership {
         }
     }
 
-    /// Shows how this epoch ends to those who had lost the coordinator before they could hear it.
-    pub(super) fn show_followers(&self, from: &Peer, commit: &Commit, work: &mut Work<'_, '_>) {
+    /// Shows how this epoch ends to those who had lost the coordinator before they could hear it. Whoever has passed it on
+    /// to this member is among them: it waits for this member's word.
+    pub(super) fn show_followers(&self, commit: &Commit, work: &mut Work<'_, '_>) {
         if active(Mutant::CommitNotShown) {
             return;
         }
-        for follower in self.succession.followers().filter(|follower| **follower != from.handle) {
+        for follower in self.succession.followers() {
             self.show(follower, self.message(SessionBody::Commit(commit.clone())), work);
         }
     }
@@ -307,7 +308,7 @@ impl Membership {
         let me = &self.me.handle;
         let own_way = self.succession.is_following(me) || active(Mutant::SuccessorPassedOver);
         if own_way || self.succession.is_following(&from.handle) {
-            return self.accept_shown(from, commit, closing, work);
+            return self.accept_shown(commit, closing, work);
         }
         if let Some(successor) = self.succession.show_first(commit, from) {
             let message = self.message(SessionBody::Commit(commit.clone()));
@@ -333,16 +334,10 @@ impl Membership {
         }
     }
 
-    fn accept_shown(
-        &mut self,
-        from: &Peer,
-        commit: &Commit,
-        closing: Closing,
-        work: &mut Work<'_, '_>,
-    ) -> Next {
+    fn accept_shown(&mut self, commit: &Commit, closing: Closing, work: &mut Work<'_, '_>) -> Next {
         self.closing = Some(closing);
         if self.succession.is_following(&self.me.handle) {
-            self.show_followers(from, commit, work);
+            self.show_followers(commit, work);
         }
         self.begin_epoch_if_flushed(work)
     }

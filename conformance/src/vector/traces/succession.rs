@@ -244,6 +244,17 @@ fn is_shown(cases: &mut Vec<VectorCase>) -> Made<()> {
         &["SESS-172"],
         "the coordinator had lost this member, and ended the epoch without its messages",
     )?);
+    let (mut trace, epoch) = of_four()?;
+    trace.link_lost(1)?;
+    trace.said(3, &epoch, follow(2, 0, false)?)?;
+    let after = next(&epoch, hand_over(3)?)?;
+    trace.said(3, &epoch, commit_by(1, &after, &[(1, 0), (2, 0), (3, 0), (4, 0)], |_| {})?)?;
+    trace.shows("3 commit, user epoch 4")?;
+    cases.push(trace.done(
+        "shown-by-follower",
+        &["SESS-136", "SESS-158"],
+        "a follower passes on how the epoch ends, and waits for the word of the one that it follows",
+    )?);
     let (mut trace, epoch) = joined()?;
     let after = next(&epoch, hand_over(3)?)?;
     trace.said(3, &epoch, commit_by(1, &after, &SILENCE, |_| {})?)?;
