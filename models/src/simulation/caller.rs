@@ -533,7 +533,11 @@ impl Run {
             }
             Notice::MessageFailed { local, to } => self.oracle.failed(who, local, Who::of(&to)),
             Notice::MessageUnsent { local } => self.oracle.unsent(who, local),
-            Notice::MemberLost(lost) | Notice::ForkNoticed(lost) => self.oracle.given_up(who, Who::of(&lost)),
+            Notice::MemberLost(lost) | Notice::ForkNoticed(lost) => {
+                let lost = Who::of(&lost);
+                let is_there = self.client(lost).is_some_and(|client| client.epoch().is_some());
+                self.oracle.given_up(who, lost, is_there);
+            }
             Notice::Ended(reason) => {
                 if view.is_some() {
                     client.past = Past::Member;

@@ -15,7 +15,7 @@ use antiphon_spec::{
     session::{Change, Commitment, EndReason, Epoch, EpochHash, EpochNumber, Grant, LocalNumber},
 };
 
-use super::client::Client;
+use super::{client::Client, profile::Faults};
 use crate::{cast::Who, crypto::hash_epoch, words, world::names};
 
 /// A rule, with the requirements that it stands for.
@@ -99,7 +99,7 @@ struct Facts {
 
 #[derive(Debug)]
 pub(crate) struct Oracle {
-    has_faults: bool,
+    faults: Faults,
     epochs: BTreeMap<EpochHash, Facts>,
     /// By the epoch that they were given in, and who signed them.
     grants: BTreeMap<(EpochHash, Who), Grant>,
@@ -118,9 +118,9 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(has_faults: bool) -> Self {
+    pub(crate) fn new(faults: Faults) -> Self {
         Self {
-            has_faults,
+            faults,
             epochs: BTreeMap::new(),
             grants: BTreeMap::new(),
             commitments: BTreeMap::new(),
@@ -205,13 +205,13 @@ impl Oracle {
         siblings.insert(hash);
         let is_first = matches!(epoch.change, Change::Create(_));
         // Parts that do not reach each other go on by themselves, each by the word of somebody else.
-        if siblings.len() > 1 && !is_first && !self.has_faults {
+        if siblings.len() > 1 && !is_first && self.faults == Faults::None {
             self.blame(Property::TwoEpochs, format!("two epochs {} follow one", epoch.number.0));
         }
         let follows = self.epochs.get(&epoch.previous).is_some_and(|before| {
             let grant = self.grants.get(&(epoch.previous, Who::of(&before.epoch.coordinator)));
             let (signer, is_granted) = match &epoch.change {
-                Change::TakeOver(successor) => (Who::of(successor), self.has_faults),
+                Change::TakeOver(successor) => (Who::of(successor), self.faults != Faults::None),
                 Change::Create(_)
                 | Change::Join(_)
                 | Change::Leave(_)
@@ -386,15 +386,26 @@ impl Oracle {
 
     // --- what only faults excuse ---
 
-    /// An end closed a link with an error code; `is_heard` says whether the other end will read it.
+    /// An end closed a link with an error code; `is_heard` says whether the other end, which lives, will read it.
     pub(crate) fn closed_with(&mut self, who: Who, peer: Who, code: ErrorCode, is_heard: bool) {
-        if is_heard && (!self.has_faults || !may_follow_a_fault(code)) {
+        let is_excused = match self.faults {
+            Faults::None => false,
+            Faults::Deaths => may_follow_a_death(code),
+            Faults::Any => may_follow_a_death(code) || may_follow_a_fault(code),
+        };
+        if is_heard && !is_excused {
             self.blame(Property::HonestFault, format!("{who} closes the link to {peer} with {code}"));
         }
     }
 
-    pub(crate) fn given_up(&mut self, who: Who, lost: Who) {
-        if !self.has_faults {
+    /// A member takes another for lost, of which `is_there` says whether it is still one.
+    pub(crate) fn given_up(&mut self, who: Who, lost: Who, is_there: bool) {
+        let is_excused = match self.faults {
+            Faults::None => false,
+            Faults::Deaths => !is_there,
+            Faults::Any => true,
+        };
+        if !is_excused {
             self.blame(Property::MemberGivenUp, format!("{who} takes {lost} for lost"));
         }
     }
@@ -409,7 +420,7 @@ impl Oracle {
         match reason {
             EndReason::Left | EndReason::InvitationOver | EndReason::JoinFailed => {}
             EndReason::MemberLost => {
-                if !self.has_faults {
+                if self.faults != Faults::Any {
                     self.blame(Property::MemberGivenUp, format!("{who} ends: {reason:?}"));
                 }
             }
@@ -436,14 +447,16 @@ fn covers(grant: &Grant, change: &Change) -> bool {
     }
 }
 
-/// Whether lost links, deaths and delays may bring an honest machine to close with this code.
+/// Whether an honest machine may close with this code because a client has died, or a dial has failed.
+fn may_follow_a_death(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NoSuchSession | ErrorCode::AlreadyMember | ErrorCode::TicketEpoch)
+}
+
+/// Whether an honest machine may close with this code because of lost links and delays.
 fn may_follow_a_fault(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::Deadline
-            | ErrorCode::NoSuchSession
-            | ErrorCode::AlreadyMember
-            | ErrorCode::TicketEpoch
             // Who has not noticed yet that its coordinator is lost falls behind by more than an epoch.
             | ErrorCode::EpochImpossible
             // Parts that have gone on by themselves may still have a link between them for a while.
@@ -496,7 +509,7 @@ mod tests {
 
     fn joined() -> (Oracle, [Arc<Epoch>; 3]) {
         let [first, second, third] = chain();
-        let mut oracle = Oracle::new(false);
+        let mut oracle = Oracle::new(Faults::None);
         oracle.began(Who(0), 1, None, &first);
         oracle.granted(Who(0), grant(&first, &second.change));
         oracle.committed(Who(0), commitment(&first, &second));
@@ -607,12 +620,14 @@ mod tests {
 
     #[test]
     fn faults_excuse_some_codes_and_no_forgery() {
-        for (has_faults, code, is_blamed) in [
-            (false, ErrorCode::Deadline, true),
-            (true, ErrorCode::Deadline, false),
-            (true, ErrorCode::GrantRefused, true),
+        for (faults, code, is_blamed) in [
+            (Faults::None, ErrorCode::NoSuchSession, true),
+            (Faults::Deaths, ErrorCode::NoSuchSession, false),
+            (Faults::Deaths, ErrorCode::Deadline, true),
+            (Faults::Any, ErrorCode::Deadline, false),
+            (Faults::Any, ErrorCode::GrantRefused, true),
         ] {
-            let mut oracle = Oracle::new(has_faults);
+            let mut oracle = Oracle::new(faults);
             oracle.closed_with(Who(0), Who(1), code, true);
             assert_eq!(oracle.breach().is_some(), is_blamed, "{code}");
         }

@@ -57,6 +57,17 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What may go wrong in a run; the less it is, the more has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// Nothing.
+    None,
+    /// Clients die, and dials fail. Who lives is in time, and its links to others who live hold.
+    Deaths,
+    /// Anything.
+    Any,
+}
+
 /// How often a decision is taken, each against the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weights {
@@ -191,7 +202,8 @@ impl Profile {
             Kind::Crashes => {
                 weights.crash = random.between(1, 4);
                 weights.restart = random.between(1, 6);
-                network(self, random);
+                self.detection = some(random);
+                self.dials_fail = random.below(150);
             }
             Kind::Partitions => {
                 weights.partition = random.between(1, 4);
@@ -220,17 +232,22 @@ impl Profile {
         }
     }
 
+    /// What may go wrong without anybody's will.
+    pub(crate) fn faults(&self) -> Faults {
+        let weights = &self.weights;
+        let network = weights.cut + weights.partition + weights.stall + self.dials_slow + self.late.0;
+        if network > 0 {
+            Faults::Any
+        } else if weights.crash + self.dials_fail > 0 {
+            Faults::Deaths
+        } else {
+            Faults::None
+        }
+    }
+
     /// Whether anything may go wrong without anybody's will.
     pub(crate) fn has_faults(&self) -> bool {
-        let weights = &self.weights;
-        weights.crash
-            + weights.cut
-            + weights.partition
-            + weights.stall
-            + self.dials_fail
-            + self.dials_slow
-            + self.late.0
-            > 0
+        self.faults() != Faults::None
     }
 }
 

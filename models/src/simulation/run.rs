@@ -111,7 +111,7 @@ impl Run {
             cast: Cast::new(profile.clients),
             clients: (0..profile.clients).map(|_| Client::default()).collect(),
             network: Network::default(),
-            oracle: Oracle::new(profile.has_faults()),
+            oracle: Oracle::new(profile.faults()),
             noise: Noise::new(plan.seed, profile, plan.calm),
             agenda: Agenda::new(),
             reached: Reached::default(),
