@@ -3,7 +3,10 @@
 use antiphon_spec::{
     identity::{ObjectHandle, UserHandle},
     media_type::MediaTypes,
-    message::registration::Possession,
+    message::{
+        client_client::{ClientMessage, InvitationBody, InvitationMessage, Welcome},
+        registration::Possession,
+    },
     session::{
         Change, Epoch, EpochHash, EpochNumber, Grant, Member, Nonce, Origin, RelayTag, SessionId, Ticket,
     },
@@ -15,6 +18,7 @@ use rustls_pki_types::UnixTime;
 
 use super::*;
 use crate::certificate::{Authority, Demand, End, Serial, Validity, VerifiedPeer, identify};
+use crate::connection::encode_message;
 
 fn keys() -> [KeyPair; 2] {
     [KeyPair::from_seed(&[40; 32]).unwrap(), KeyPair::generate(KeyAlgorithm::P256).unwrap()]
@@ -326,4 +330,40 @@ fn hashes_cover_a_context_and_the_one_encoding() {
     assert_ne!(hash_epoch(&next), hash_epoch(&fork), "the hash covers the one before");
     let server = server_object_handle(&"one.example".parse().unwrap());
     assert_eq!(server.to_string(), "398000cbaad47e5b10207a5136358a0a");
+}
+
+/// A member with everything as long as it may be.
+fn longest_member(number: u8) -> Member {
+    let home = format!("{}.{}", "a".repeat(63), "b".repeat(36)).parse().unwrap();
+    let types: Vec<_> = (0..16).map(|listed| format!("a/{listed:022}").parse().unwrap()).collect();
+    Member {
+        handle: UserHandle { id: ObjectHandle([number; 16]), home },
+        accepts: types.try_into().unwrap(),
+        ..member(number)
+    }
+}
+
+#[test]
+fn the_largest_welcome_fits_a_frame() {
+    let members: Vec<Member> = (1..32).map(longest_member).collect();
+    let [creator, .., newcomer] = members.as_slice() else { panic!("no members") };
+    let session = SessionId([2; 32]);
+    let origin = Origin { key: creator.key, nonce: Nonce([3; 16]) };
+    let epoch = Epoch {
+        change: Change::Join(newcomer.clone()),
+        number: EpochNumber(u64::MAX),
+        members: members.clone().into(),
+        coordinator: creator.handle.clone(),
+        ..Epoch::first(session, origin, creator.clone())
+    };
+    let joining = longest_member(40);
+    let (issuer, holder) = (creator.handle.clone(), creator.handle.clone());
+    let grant = Grant { change: Change::Join(joining.clone()), holder, epoch: epoch.number, ..grant() };
+    let grant = sign(&keys()[0], &grant).unwrap();
+    let ticket = Ticket { grant, issuer, newcomer: joining.handle, epoch: epoch.number, ..ticket() };
+    let ticket = sign(&keys()[0], &ticket).unwrap();
+    let body = InvitationBody::Welcome(Welcome { epoch: epoch.into(), ticket });
+    let welcome = ClientMessage::Invitation(InvitationMessage { body, session });
+    let frame = encode_message(&welcome).unwrap();
+    assert!(frame.len() > 20_000, "{} bytes are not the largest", frame.len());
 }
