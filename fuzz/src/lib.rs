@@ -16,6 +16,7 @@
 pub mod certificates;
 pub mod frames;
 pub mod identity;
+pub mod instants;
 pub mod messages;
 pub mod seeds;
 pub mod session;
@@ -27,7 +28,7 @@ pub mod tickets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. The names are those of the binaries, and of the folders below `corpus/` and `regressions/`.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("frames", frames::play),
     ("messages", messages::play),
     ("identity", identity::play),
@@ -35,4 +36,5 @@ pub const TARGETS: [Target; 7] = [
     ("signed", signed::play),
     ("tickets", tickets::play),
     ("session", session::play),
+    ("instants", instants::play),
 ];

@@ -24,7 +24,7 @@ pub type Seeds = BTreeMap<String, Vec<u8>>;
 
 /// The seeds of every target.
 #[must_use]
-pub fn all() -> [(&'static str, Seeds); 7] {
+pub fn all() -> [(&'static str, Seeds); 8] {
     [
         ("frames", frames()),
         ("messages", messages()),
@@ -33,6 +33,7 @@ pub fn all() -> [(&'static str, Seeds); 7] {
         ("signed", signed()),
         ("tickets", tickets()),
         ("session", session()),
+        ("instants", instants()),
     ]
 }
 
@@ -218,6 +219,37 @@ fn session() -> Seeds {
         }
     }
     seeds
+}
+
+fn instants() -> Seeds {
+    const OPERATIONS: u32 = 11;
+    let empty = || Input(Vec::new());
+    let op = |input: Input, index: u32, fields: &[u8]| input.variant(index, OPERATIONS).bytes(fields);
+    let arrives = |input: Input, message: u8| op(op(input, 1, &[message, 0]), 7, &[message]);
+    let answered = |input: Input, message: u8| op(arrives(input, message), 8, &[message]);
+    let begun = |input: Input| op(input, 0, &[0]);
+    let again = answered(op(arrives(begun(empty()), 0), 3, &[0]), 0);
+    let flood = (0..18).fold(empty(), |input, message| answered(begun(input), message));
+    let forged = |denied: u8, image: u8, bytes: u16| {
+        let length = bytes.to_le_bytes();
+        op(empty(), 9, &[1, 7, denied, image, length[0], length[1]])
+    };
+    let seeds = [
+        ("delivered", answered(begun(empty()), 0)),
+        ("again", op(op(again, 10, &[200]), 7, &[0])),
+        ("flood", answered(op(flood, 10, &[120]), 17)),
+        ("lost", op(op(begun(empty()), 1, &[0, 0]), 3, &[0])),
+        ("elsewhere", op(begun(empty()), 1, &[0, 1])),
+        ("refused", op(arrives(begun(empty()), 0), 4, &[0])),
+        ("unreachable", op(begun(empty()), 2, &[0])),
+        ("given-up", op(begun(empty()), 5, &[0])),
+        ("nonsense", op(arrives(begun(empty()), 0), 6, &[0, 1, 9])),
+        ("denied", forged(1, 0, 3)),
+        ("image", forged(0, 1, 3)),
+        ("too-long", forged(0, 0, 16_385)),
+        ("forged", forged(0, 0, 3)),
+    ];
+    seeds.into_iter().map(|(name, input)| (name.to_owned(), input.bytes(&[0]).0)).collect()
 }
 
 /// The bytes of a structured input, as `arbitrary` reads them.

@@ -102,3 +102,28 @@ async fn a_message_that_comes_again_is_acknowledged_and_not_shown() {
     }
     alice.quits().await;
 }
+
+#[tokio::test]
+async fn an_instant_message_is_acknowledged_once_it_was_shown() {
+    let world = World::new().await;
+    let mut alice = world.user("alice", &world.home1).await;
+    let bob = world.user("bob", &world.home2).await;
+    let (a, b) = (alice.handle(), bob.handle());
+
+    // Bob's program takes the message, and is not done with it.
+    let (commands, mut events, _running) = bob.split();
+    let message = alice.says_to(&b, "look").await;
+    while !matches!(events.recv().await.unwrap().event, ClientEvent::Instant { .. }) {}
+    let answer = Command::Instant { handle: a, text: "what?".to_owned() };
+    commands.send(answer.into()).await.unwrap();
+    assert_eq!(alice.is_told().await, (b, "what?".to_owned()));
+    let is_outcome = |event: &ClientEvent| {
+        matches!(event, ClientEvent::InstantDelivered { .. } | ClientEvent::InstantFailed { .. })
+    };
+    assert!(!alice.untold().iter().any(|output| is_outcome(&output.event)), "{:?}", alice.untold());
+
+    // Whoever asks for more has shown it.
+    let showing = tokio::spawn(async move { while events.recv().await.is_some() {} });
+    assert!(alice.learns(message).await);
+    showing.abort();
+}
