@@ -51,6 +51,18 @@ mutants! {
     LoginNotRequired = "login-not-required" breaks "LOGIN-002",
     /// A server tells an address whatever the preferences of its user say.
     PreferencesUnjudged = "preferences-unjudged" breaks "ADDR-005",
+    /// A server tells an address to everybody whom the default allows.
+    AddressToldByDefault = "address-told-by-default" breaks "ADDR-005",
+    /// A server lets links through whatever the preferences of the called user say.
+    RelayPreferencesUnjudged = "relay-preferences-unjudged" breaks "RELAY-011",
+    /// A server lets nobody through for a tag.
+    RelayTagIgnored = "relay-tag-ignored" breaks "RELAY-011",
+    /// A client dials everybody whose address it is told.
+    DialsUnlisted = "dials-unlisted" breaks "RELAY-031",
+    /// A client sends on a relayed link what it has to say, however much.
+    RelayWindowIgnored = "relay-window-ignored" breaks "RELAY-018",
+    /// A client gives up where it cannot dial.
+    RelayNotTried = "relay-not-tried" breaks "RELAY-032",
     /// A server answers those who may not know in another way than those who ask for nobody.
     ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
     /// A server makes a new account each time that a key is registered.
@@ -223,7 +235,7 @@ mod tests {
     use super::*;
 
     /// The chapters that the mutants of this crate speak of.
-    const TEXT: [&str; 8] = [
+    const TEXT: [&str; 9] = [
         include_str!("../../spec/text/certificates.md"),
         include_str!("../../spec/text/wire.md"),
         include_str!("../../spec/text/registration.md"),
@@ -231,6 +243,7 @@ mod tests {
         include_str!("../../spec/text/preferences.md"),
         include_str!("../../spec/text/lookup.md"),
         include_str!("../../spec/text/location.md"),
+        include_str!("../../spec/text/relay.md"),
         include_str!("../../spec/text/sessions.md"),
     ];
 

@@ -111,5 +111,21 @@ pub const WELCOME_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a newcomer takes to be admitted by all; shorter than [`GRANT_LEASE`], so that it gives up first.
 pub const JOIN_DEADLINE: Duration = Duration::from_secs(25);
 
+/// Most relay tags that a user's client expects at its server: a session has one, and a client serves 128 and more.
+pub const RELAY_TAGS_MAX: usize = 256;
+
+/// Most relayed links of a user that its server carries: four full sessions.
+pub const RELAY_LINKS_MAX: usize = 128;
+
+/// Most bytes that are on their way through a relayed link in one direction: what a server keeps of a link at most. With
+/// [`RELAY_LINKS_MAX`] links, no user makes a server keep more than 4 MiB for it.
+pub const RELAY_WINDOW_BYTES: usize = 32 * 1024;
+
+/// Most bytes of one `relay-data`: a TLS record's worth, so that links take turns quickly.
+pub const RELAY_DATA_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a relayed link may take to be opened.
+pub const RELAY_OPEN_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Most newcomers' tickets that a member holds because they came before the commit of their epoch.
 pub const HELD_TICKETS_MAX: usize = 4;

@@ -31,7 +31,7 @@ impl Catcher {
 
 macro_rules! mutants {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal breaks $requirement:literal caught by $catcher:ident,)*) => {
-        /// A wrong variant of a session rule.
+        /// A wrong variant of a machine's rule.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Mutant {
@@ -152,6 +152,12 @@ mutants! {
     CommitSignatureUnchecked = "commit-signature-unchecked" breaks "SESS-128" caught by Suite,
     /// A close or commit by somebody who does not coordinate is obeyed.
     CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Suite,
+    /// More bytes go through a relayed link than the window has room for.
+    RelayWindowUnchecked = "relay-window-unchecked" breaks "RELAY-021" caught by Suite,
+    /// Credit for bytes that are not on their way is passed on.
+    RelayCreditUnchecked = "relay-credit-unchecked" breaks "RELAY-022" caught by Suite,
+    /// The other side of a relayed link does not hear of its end.
+    RelayCloseKept = "relay-close-kept" breaks "RELAY-026" caught by Suite,
 }
 
 /// Makes one mutant active for the whole process, or none.

@@ -1,6 +1,7 @@
 //! Who may send to whom: a user's messaging preferences, and the one function that applies them.
 //!
-//! The local server applies them before it tells an address, and the client again when an invitation arrives
+//! The local server applies them before it tells an address or lets a relayed link through, and the client again when an
+//! invitation arrives
 //! (chapter *Messaging preferences*).
 
 use std::collections::BTreeSet;
@@ -41,7 +42,13 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// May `asker` learn the address and send an invitation? The deny list goes before the allow list.
+    /// Does the allow list name `asker`, and the deny list not? To those alone is the address told.
+    #[must_use]
+    pub fn lists(&self, asker: &UserHandle) -> bool {
+        self.allow.0.contains(asker) && !self.deny.0.contains(asker)
+    }
+
+    /// May `asker` make contact and send an invitation? The deny list goes before the allow list.
     #[must_use]
     pub fn judge(&self, asker: &UserHandle) -> Verdict {
         if self.deny.0.contains(asker) {

@@ -87,6 +87,7 @@ pub const CHAPTERS: &[Chapter] = chapters! {
     "LOGIN" in "login.md",
     "PREF" in "preferences.md",
     "ADDR" in "lookup.md",
+    "RELAY" in "relay.md",
     "LOC" in "location.md",
     "SESS" in "sessions.md",
     "INST" in "instant.md",

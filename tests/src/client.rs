@@ -150,6 +150,12 @@ impl Client {
         self.sees(json!({"event": "invitation-failed", "session": session, "handle": handle})).await
     }
 
+    /// Puts these people on the user's allow list, and nobody on the deny list: they are told the address.
+    pub async fn allows(&mut self, people: &[&str]) {
+        let set = json!({"command": "set-preferences", "allow": people, "deny": [], "default": "allow"});
+        self.done(set, "preferences-set").await;
+    }
+
     /// Asks where somebody is; returns the address.
     pub async fn finds(&mut self, handle: &str) -> String {
         text(&self.done(json!({"command": "lookup", "handle": handle}), "address").await, "address")

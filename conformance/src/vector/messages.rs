@@ -25,12 +25,27 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
             let tree = Node::read(&sample.bytes).ok_or_else(|| GeneratorError(sample.name.clone()))?;
             faults(sample, &tree, &mut cases);
         }
-        if !is_link && sample.channel != Channel::ClientClient {
+        if !is_link && !is_of_both_ends(sample) {
             cases.push(wrong_direction(sample));
         }
     }
     shapes(&mut cases);
+    counts(&mut cases);
     Ok(cases)
+}
+
+/// Whether both ends of the channel may send such a message.
+fn is_of_both_ends(sample: &Sample) -> bool {
+    match sample.channel {
+        Channel::ClientClient => true,
+        Channel::ClientServer => {
+            ["relay-opened", "relay-data", "relay-credit", "relay-close"].contains(&sample.name.as_str())
+        }
+        Channel::ServerServer => {
+            ["relay-data", "relay-credit", "relay-close"].contains(&sample.name.as_str())
+        }
+        Channel::Registration | Channel::Location => false,
+    }
 }
 
 fn id(sample: &Sample) -> String {
@@ -122,7 +137,8 @@ fn faults(sample: &Sample, tree: &Node, cases: &mut Vec<VectorCase>) {
 fn fields(node: &Node, path: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
     let Node::Map(entries) = node else { return };
     // A message and a choice inside a body are maps with one entry, whose key is a name and not a field.
-    let is_choice = path.is_empty() || matches!(path.last().map(String::as_str), Some("body" | "change"));
+    let is_choice =
+        path.is_empty() || matches!(path.last().map(String::as_str), Some("body" | "change" | "called"));
     for (key, value) in entries {
         let Node::Text(key) = key else { continue };
         path.push(key.clone());
@@ -141,6 +157,47 @@ fn of_another_type(value: &Node) -> Node {
         Node::Bytes(_) => Node::text("bytes"),
         Node::Array(_) => Node::Map(Vec::new()),
         Node::Map(_) => Node::Array(Vec::new()),
+    }
+}
+
+/// Bytes and credit of relayed links, at their bounds and beyond.
+fn counts(cases: &mut Vec<VectorCase>) {
+    let data = |count: usize| {
+        Node::message("relay-data", [("link", Node::Unsigned(1)), ("bytes", Node::Bytes(vec![7; count]))])
+    };
+    let credit = |count: u64| {
+        Node::message("relay-credit", [("link", Node::Unsigned(1)), ("bytes", Node::Unsigned(count))])
+    };
+    let read = |slug: &str, requirement: &str, about: &str, node: &Node| {
+        let draft = Draft::new(format!("messages/{slug}"), Role::Codec, "decode", &[requirement], about);
+        decode(draft, Channel::ClientServer, Direction::FromDialler, &node.encode())
+    };
+    for (slug, about, node) in [
+        ("relay-data-of-one-byte", "a byte on a relayed link", data(1)),
+        ("relay-data-at-the-bound", "as many bytes as one message may carry", data(16_384)),
+        ("relay-credit-at-the-bound", "credit for a whole window", credit(32_768)),
+    ] {
+        let draft = read(slug, "LIM-001", about, &node);
+        cases.push(draft.output("reencoded", hex::encode(node.encode())).done());
+    }
+    for (slug, about, node, twin) in [
+        ("relay-data-empty", "no bytes on a relayed link", data(0), "messages/relay-data-of-one-byte"),
+        (
+            "relay-data-above-the-bound",
+            "more bytes than one message may carry",
+            data(16_385),
+            "messages/relay-data-at-the-bound",
+        ),
+        ("relay-credit-for-nothing", "credit for no bytes", credit(0), "messages/relay-credit-at-the-bound"),
+        (
+            "relay-credit-above-the-bound",
+            "credit for more than a window",
+            credit(32_769),
+            "messages/relay-credit-at-the-bound",
+        ),
+    ] {
+        let draft = read(slug, "WIRE-033", about, &node);
+        cases.push(draft.reject(Phase::Schema, &["malformed"], twin).done());
     }
 }
 

@@ -8,7 +8,8 @@ use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, UserHandle},
     media_type::MediaTypes,
     message::{
-        client_client::*, client_server::*, common::*, location::*, registration::*, server_server::*,
+        client_client::*, client_server::*, common::*, location::*, registration::*, relay::*,
+        server_server::*,
     },
     policy::{HandleSet, Preferences, Verdict},
     session::{Change, Epoch, EpochHash, EpochNumber, Member, Nonce, Origin, RelayTag, SessionId},
@@ -174,6 +175,20 @@ fn registration(samples: &mut Samples) -> Made<()> {
     Ok(())
 }
 
+const LINK: LinkNumber = LinkNumber(301);
+
+fn member_called() -> Made<Called> {
+    Ok(Called::Member(TaggedUser { relay: RelayTag([2; 16]), handle: handle(2)? }))
+}
+
+fn relay_data(bytes: &[u8]) -> Made<RelayData> {
+    Ok(RelayData { link: LINK, bytes: bytes.to_vec().try_into().map_err(GeneratorError::new)? })
+}
+
+fn relay_credit(bytes: u64) -> Made<RelayCredit> {
+    Ok(RelayCredit { link: LINK, bytes: bytes.try_into().map_err(GeneratorError::new)? })
+}
+
 fn client_server(samples: &mut Samples) -> Made<()> {
     link_messages!(samples, ClientServer, ToServer, FromServer);
     let (version, messaging) = (ProfileVersion(300), preferences()?);
@@ -185,6 +200,14 @@ fn client_server(samples: &mut Samples) -> Made<()> {
         ),
         ("lookup", ToServer::Lookup(Lookup { id: ID, user: handle(2)? })),
         ("logout", ToServer::Logout(Logout { id: ID })),
+        ("relay-expect", ToServer::RelayExpect(RelayExpect { relay: RelayTag([3; 16]) })),
+        ("relay-forget", ToServer::RelayForget(RelayForget { relay: RelayTag([3; 16]) })),
+        ("relay-open-user", ToServer::RelayOpen(RelayOpen { link: LINK, called: Called::User(handle(2)?) })),
+        ("relay-open-member", ToServer::RelayOpen(RelayOpen { link: LINK, called: member_called()? })),
+        ("relay-opened", ToServer::RelayOpened(RelayOpened { link: LINK })),
+        ("relay-data", ToServer::RelayData(relay_data(b"sealed")?)),
+        ("relay-credit", ToServer::RelayCredit(relay_credit(1)?)),
+        ("relay-close", ToServer::RelayClose(RelayClose { link: LINK })),
     ] {
         samples.add(name, Channel::ClientServer, Direction::FromDialler, &message)?;
     }
@@ -196,6 +219,11 @@ fn client_server(samples: &mut Samples) -> Made<()> {
         ("logged-out", FromServer::LoggedOut(LoggedOut { id: ID })),
         ("refused", FromServer::Refused(Refused { id: ID, code: ErrorCode::Unavailable })),
         ("replaced", FromServer::Replaced(Replaced { epoch: LoginEpoch(5_000_000_000) })),
+        ("relay-incoming", FromServer::RelayIncoming(RelayIncoming { link: LINK, caller: handle(1)? })),
+        ("relay-opened", FromServer::RelayOpened(RelayOpened { link: LINK })),
+        ("relay-data", FromServer::RelayData(relay_data(b"sealed")?)),
+        ("relay-credit", FromServer::RelayCredit(relay_credit(70)?)),
+        ("relay-close", FromServer::RelayClose(RelayClose { link: LINK })),
     ] {
         samples.add(name, Channel::ClientServer, Direction::FromAcceptor, &message)?;
     }
@@ -211,6 +239,13 @@ fn server_server(samples: &mut Samples) -> Made<()> {
         ("check-in", ToPeerServer::CheckIn(CheckIn { id: ID, user, epoch })),
         ("replace", ToPeerServer::Replace(Replace { id: ID, user: handle(2)?, epoch })),
         ("resolve", ToPeerServer::Resolve(Resolve { id: ID, user: handle(2)?, asker: handle(1)? })),
+        (
+            "relay-call",
+            ToPeerServer::RelayCall(RelayCall { link: LINK, called: member_called()?, caller: handle(1)? }),
+        ),
+        ("relay-data", ToPeerServer::RelayData(relay_data(b"sealed")?)),
+        ("relay-credit", ToPeerServer::RelayCredit(relay_credit(70)?)),
+        ("relay-close", ToPeerServer::RelayClose(RelayClose { link: LINK })),
     ] {
         samples.add(name, Channel::ServerServer, Direction::FromDialler, &message)?;
     }
@@ -221,6 +256,10 @@ fn server_server(samples: &mut Samples) -> Made<()> {
         ("checked-in", FromPeerServer::CheckedIn(CheckedIn { id: ID })),
         ("replace-done", FromPeerServer::ReplaceDone(ReplaceDone { id: ID })),
         ("resolved", FromPeerServer::Resolved(Resolved { id: ID, address: address(2) })),
+        ("relay-opened", FromPeerServer::RelayOpened(RelayOpened { link: LINK })),
+        ("relay-data", FromPeerServer::RelayData(relay_data(b"sealed")?)),
+        ("relay-credit", FromPeerServer::RelayCredit(relay_credit(70)?)),
+        ("relay-close", FromPeerServer::RelayClose(RelayClose { link: LINK })),
         ("refused", FromPeerServer::Refused(Refused { id: ID, code: ErrorCode::NoSuchUser })),
     ] {
         samples.add(name, Channel::ServerServer, Direction::FromAcceptor, &message)?;

@@ -15,7 +15,7 @@ use antiphon_spec::{
 };
 use serde::{Serialize, Serializer};
 
-use super::command::SessionName;
+use super::{command::SessionName, stream::Way};
 
 /// The version of the JSON interface.
 pub const INTERFACE: u64 = 1;
@@ -134,6 +134,15 @@ pub enum ClientEvent {
         handle: UserHandle,
         /// Why.
         code: ErrorCode,
+    },
+    /// A link of a session stands.
+    Linked {
+        /// The session.
+        session: SessionName,
+        /// To whom.
+        handle: UserHandle,
+        /// `direct` or `relayed`.
+        way: Way,
     },
     /// An epoch begins.
     Epoch {

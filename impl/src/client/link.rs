@@ -16,15 +16,14 @@ use antiphon_spec::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::{OwnedSemaphorePermit, mpsc},
     time::timeout,
 };
 
-use super::{engine::Input, registration::chain, settings::CLOSING_DEADLINE};
+use super::{engine::Input, registration::chain, settings::CLOSING_DEADLINE, stream::LinkStream};
 
 /// An open link. Both ends send the same messages, so both have this type.
-pub(super) type LinkConnection = DiallingEnd<TcpStream, ClientMessage>;
+pub(super) type LinkConnection = DiallingEnd<LinkStream, ClientMessage>;
 
 /// Names a link for as long as the client runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

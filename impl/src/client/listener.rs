@@ -10,7 +10,8 @@ use antiphon_spec::{
     error_code::ErrorCode, limits::GREETING_DEADLINE, message::client_client::ClientMessage,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::DuplexStream,
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, timeout_at},
@@ -20,12 +21,18 @@ use super::{
     engine::{Incoming, Input},
     link::{Heard, LinkConnection, for_engine, refuse},
     settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX, HANDSHAKES_MAX},
+    stream::{LinkStream, Way},
 };
 use crate::net::Handshakes;
 
 /// Takes links until it is dropped. Strangers have a place for their handshake alone, and lose it to newer ones; users
 /// who have proved who they are have one of [`HALF_OPEN_MAX`] until their first message, or are refused.
-pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: mpsc::Sender<Input>) {
+pub(super) async fn run(
+    listener: Arc<TcpListener>,
+    acceptor: Acceptor,
+    mut relayed: mpsc::Receiver<DuplexStream>,
+    inputs: mpsc::Sender<Input>,
+) {
     let half_open = Arc::new(Semaphore::new(HALF_OPEN_MAX));
     let mut handshakes = Handshakes::new(HANDSHAKES_MAX);
     let mut tasks = JoinSet::new();
@@ -39,10 +46,19 @@ pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: 
                 }
                 continue;
             }
+            Some(stream) = relayed.recv() => {
+                let stream = LinkStream::Relayed(stream);
+                handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open)));
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open))),
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                let stream = LinkStream::Direct(stream);
+                handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open)));
+            }
             Err(error) => {
                 // Out of file descriptors, or the dialler is gone already: neither is a reason to stop listening.
                 tracing::warn!(%error, "a link could not be accepted");
@@ -52,13 +68,19 @@ pub(super) async fn run(listener: Arc<TcpListener>, acceptor: Acceptor, inputs: 
     }
 }
 
+/// A link whose dialler has proved who it is.
+struct Known {
+    way: Way,
+    accepted: Accepted<LinkStream>,
+}
+
 /// Finds out who opens a link, and gives it a place.
 async fn shake(
-    stream: TcpStream,
+    stream: LinkStream,
     acceptor: Acceptor,
     half_open: Arc<Semaphore>,
-) -> Option<(Accepted<TcpStream>, OwnedSemaphorePermit)> {
-    let _ = stream.set_nodelay(true);
+) -> Option<(Known, OwnedSemaphorePermit)> {
+    let way = stream.way();
     let accepted = match acceptor.accept(stream).await {
         Ok(accepted) => accepted,
         Err(error) => {
@@ -67,7 +89,7 @@ async fn shake(
         }
     };
     match half_open.try_acquire_owned() {
-        Ok(permit) => Some((accepted, permit)),
+        Ok(permit) => Some((Known { way, accepted }, permit)),
         Err(_) => {
             tracing::debug!("too many links wait for their first message");
             let _ = accepted.refuse::<ClientMessage>(ErrorCode::LimitReached).await;
@@ -76,7 +98,8 @@ async fn shake(
     }
 }
 
-async fn take(accepted: Accepted<TcpStream>, inputs: mpsc::Sender<Input>, permit: OwnedSemaphorePermit) {
+async fn take(known: Known, inputs: mpsc::Sender<Input>, permit: OwnedSemaphorePermit) {
+    let Known { way, accepted } = known;
     let Some(peer) = accepted.peer().cloned() else { return };
     let mut connection = match accepted.greet::<ClientMessage>().await {
         Ok(connection) => connection,
@@ -84,7 +107,7 @@ async fn take(accepted: Accepted<TcpStream>, inputs: mpsc::Sender<Input>, permit
     };
     match first_message(&mut connection).await {
         Ok(message) => {
-            let incoming = Box::new(Incoming { peer, connection, message, permit });
+            let incoming = Box::new(Incoming { peer, way, connection, message, permit });
             // Without an engine the link ends here, and so does everything else.
             let _ = inputs.send(Input::Accepted(incoming)).await;
         }

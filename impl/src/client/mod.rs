@@ -17,9 +17,11 @@ pub mod line;
 mod link;
 mod listener;
 mod registration;
+mod relay;
 mod safe_text;
 mod server_link;
 mod settings;
+mod stream;
 mod timers;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use event::{ChangeView, ClientEvent, EpochView, INTERFACE, Output, Refusal, 
 pub use events::Events;
 pub use safe_text::SafeText;
 pub use settings::{InvalidServerAddress, ServerAddress, Settings};
+pub use stream::Way;
 
 use engine::{Engine, Parts};
 use events::Shown;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, future::pending};
 
 use antiphon_protocol::{
-    connection::{Dialler, Ended, SendError},
+    connection::{Dialler, Ended, SendError, encode_message},
     message::ChannelMessage as _,
 };
 use antiphon_spec::{
@@ -15,11 +15,14 @@ use antiphon_spec::{
     message::{
         client_server::{FromServer, Login, Logout, Lookup, SetPreferences, ToServer},
         common::RequestId,
+        relay::{Called, RelayExpect, RelayForget},
         server_server::{LoginEpoch, Profile, ProfileVersion},
     },
     policy::Preferences,
+    session::RelayTag,
 };
 use tokio::{
+    io::DuplexStream,
     net::TcpStream,
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
@@ -28,6 +31,7 @@ use tokio::{
 use super::{
     engine::Input,
     registration::chain,
+    relay::RelayedLinks,
     settings::{CLOSING_DEADLINE, ServerAddress},
 };
 
@@ -40,6 +44,12 @@ pub(super) struct Token(pub(super) u64);
 pub(super) enum Ask {
     /// Where another user's client is.
     Lookup(UserHandle),
+    /// A relayed link.
+    Call(Called),
+    /// Callers who name this tag are expected; there is no answer.
+    Expect(RelayTag),
+    /// They are not any more; there is no answer.
+    Forget(RelayTag),
     /// New preferences for the profile of this version.
     SetPreferences(ProfileVersion, Preferences),
     /// The end of the login.
@@ -47,10 +57,12 @@ pub(super) enum Ask {
 }
 
 /// What became of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Answer {
     /// Where the client is.
     Address(ContactAddress),
+    /// The bytes of the link.
+    Relayed(DuplexStream),
     /// The profile's new version.
     PreferencesSet(ProfileVersion),
     /// The login is over.
@@ -68,6 +80,8 @@ pub(super) enum News {
     NotLoggedIn(LoginFailure),
     /// An answer.
     Answered(Token, Answer),
+    /// Somebody has opened a relayed link.
+    Called(DuplexStream),
     /// A newer login took this one's place.
     Replaced(LoginEpoch),
     /// The connection of a login is over; requests without an answer will get none.
@@ -107,8 +121,9 @@ pub(super) async fn run(
     mut requests: mpsc::Receiver<(Token, Ask)>,
     tell: Tell,
 ) {
+    let (relayed, mut outgoing) = RelayedLinks::new();
     let mut link = match connect(&dialler, &server).await {
-        Ok(connection) => ServerLink::new(connection),
+        Ok(connection) => ServerLink::new(connection, relayed),
         Err(failure) => return tell.tell(News::NotLoggedIn(failure)).await,
     };
     match link.log_in(address).await {
@@ -123,7 +138,7 @@ pub(super) async fn run(
             return tell.tell(News::NotLoggedIn(LoginFailure::Unreachable(text))).await;
         }
     }
-    let end = link.serve(&mut requests, &tell).await;
+    let end = link.serve(&mut requests, &mut outgoing, &tell).await;
     let text = format!("{server}: {}", end.text());
     link.close(Some(end)).await;
     tell.tell(News::Over(text)).await;
@@ -185,6 +200,7 @@ struct ServerLink {
     connection: Connection,
     state: ClientEnd,
     open: BTreeMap<RequestId, Open>,
+    relayed: RelayedLinks,
     last_id: u64,
     /// When the peer showed life, and whether it was asked for it since.
     heard: Instant,
@@ -192,9 +208,10 @@ struct ServerLink {
 }
 
 impl ServerLink {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, relayed: RelayedLinks) -> Self {
         Self {
             connection,
+            relayed,
             state: ClientEnd::AwaitingLogin,
             open: BTreeMap::new(),
             last_id: 0,
@@ -255,6 +272,11 @@ impl ServerLink {
                 | FromServer::LoggedOut(_)
                 | FromServer::Refused(_)
                 | FromServer::Replaced(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Goodbye(_)
                 | FromServer::Error(_) => return Ok((message, token)),
             }
@@ -288,6 +310,11 @@ impl ServerLink {
             | FromServer::Address(_)
             | FromServer::LoggedOut(_)
             | FromServer::Replaced(_)
+            | FromServer::RelayIncoming(_)
+            | FromServer::RelayOpened(_)
+            | FromServer::RelayData(_)
+            | FromServer::RelayCredit(_)
+            | FromServer::RelayClose(_)
             | FromServer::Ping(_)
             | FromServer::Pong(_)
             | FromServer::Goodbye(_)
@@ -296,23 +323,49 @@ impl ServerLink {
     }
 
     /// Requests go out as they come, answers come in as they like.
-    async fn serve(&mut self, requests: &mut mpsc::Receiver<(Token, Ask)>, tell: &Tell) -> End {
+    async fn serve(
+        &mut self,
+        requests: &mut mpsc::Receiver<(Token, Ask)>,
+        outgoing: &mut mpsc::Receiver<ToServer>,
+        tell: &Tell,
+    ) -> End {
         loop {
+            let due = self.relayed.due();
             let received = tokio::select! {
                 request = requests.recv(), if self.state == ClientEnd::LoggedIn => match request {
                     None => return End::Done,
                     Some((token, ask)) => {
-                        let message = self.message(ask);
+                        let message = self.message(token, ask);
                         match self.send(Some(token), message).await {
                             Ok(()) => continue,
                             Err(end) => return end,
                         }
                     }
                 },
+                Some(first) = outgoing.recv(), if self.state == ClientEnd::LoggedIn => {
+                    match self.send_relayed(first, outgoing).await {
+                        Ok(()) => continue,
+                        Err(end) => return end,
+                    }
+                }
+                () = until(due) => {
+                    if let Some((token, close)) = self.relayed.give_up() {
+                        tell.tell(News::Answered(token, Answer::Refused(ErrorCode::Unavailable))).await;
+                        if let Err(end) = self.send(None, close).await {
+                            return end;
+                        }
+                    }
+                    continue;
+                }
                 received = self.receive() => received,
             };
             let (message, token) = match received {
                 Ok(received) => received,
+                Err(end) => return end,
+            };
+            let message = match self.relayed(message, tell).await {
+                Ok(None) => continue,
+                Ok(Some(message)) => message,
                 Err(end) => return end,
             };
             let answer = match message {
@@ -326,6 +379,11 @@ impl ServerLink {
                 }
                 FromServer::Greeting(_)
                 | FromServer::LoggedIn(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Ping(_)
                 | FromServer::Pong(_)
                 | FromServer::Goodbye(_)
@@ -341,15 +399,82 @@ impl ServerLink {
         }
     }
 
-    fn message(&mut self, ask: Ask) -> ToServer {
+    fn message(&mut self, token: Token, ask: Ask) -> ToServer {
         let id = self.next_id();
         match ask {
+            Ask::Call(called) => self.relayed.call(token, called),
+            Ask::Expect(relay) => ToServer::RelayExpect(RelayExpect { relay }),
+            Ask::Forget(relay) => ToServer::RelayForget(RelayForget { relay }),
             Ask::Lookup(user) => ToServer::Lookup(Lookup { id, user }),
             Ask::SetPreferences(version, messaging) => {
                 ToServer::SetPreferences(SetPreferences { id, version, messaging })
             }
             Ask::Logout => ToServer::Logout(Logout { id }),
         }
+    }
+
+    /// Sends what relayed links have to say, as much as waits, with one write.
+    async fn send_relayed(
+        &mut self,
+        first: ToServer,
+        outgoing: &mut mpsc::Receiver<ToServer>,
+    ) -> Result<(), End> {
+        let mut next = Some(first);
+        let writing = async {
+            while let Some(message) = next {
+                if self.relayed.goes_out(&message) {
+                    let frame = encode_message(&message)?;
+                    self.connection.writer().feed_encoded(frame).await?;
+                }
+                next = outgoing.try_recv().ok();
+            }
+            self.connection.writer().flush().await
+        };
+        timeout(REQUEST_DEADLINE, writing).await.map_err(|_| End::Silent)??;
+        Ok(())
+    }
+
+    /// Handles a message of relayed links; gives back every other one.
+    async fn relayed(&mut self, message: FromServer, tell: &Tell) -> Result<Option<FromServer>, End> {
+        match message {
+            FromServer::RelayIncoming(body) => {
+                let (answer, stream) = self.relayed.incoming(body.link).map_err(End::Fault)?;
+                if self.state == ClientEnd::LoggedIn {
+                    self.send(None, answer).await?;
+                }
+                if let Some(stream) = stream {
+                    tell.tell(News::Called(stream)).await;
+                }
+            }
+            FromServer::RelayOpened(body) => {
+                if let Some((token, stream)) = self.relayed.opened(body.link).map_err(End::Fault)? {
+                    tell.tell(News::Answered(token, Answer::Relayed(stream))).await;
+                }
+            }
+            FromServer::RelayData(body) => {
+                self.relayed.data(body.link, body.bytes).map_err(End::Fault)?;
+            }
+            FromServer::RelayCredit(body) => {
+                self.relayed.credit(body.link, body.bytes).map_err(End::Fault)?;
+            }
+            FromServer::RelayClose(body) => {
+                if let Some(token) = self.relayed.closed(body.link).map_err(End::Fault)? {
+                    tell.tell(News::Answered(token, Answer::Refused(ErrorCode::Unavailable))).await;
+                }
+            }
+            message @ (FromServer::Greeting(_)
+            | FromServer::LoggedIn(_)
+            | FromServer::PreferencesSet(_)
+            | FromServer::Address(_)
+            | FromServer::LoggedOut(_)
+            | FromServer::Refused(_)
+            | FromServer::Replaced(_)
+            | FromServer::Ping(_)
+            | FromServer::Pong(_)
+            | FromServer::Goodbye(_)
+            | FromServer::Error(_)) => return Ok(Some(message)),
+        }
+        Ok(None)
     }
 
     async fn close(self, end: Option<End>) {

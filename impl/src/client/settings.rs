@@ -49,8 +49,14 @@ pub(super) const COMMANDS_MAX: usize = 64;
 /// Most events that wait for whoever reads them; then the client stands still.
 pub(super) const EVENTS_MAX: usize = 1024;
 
-/// Most requests that wait for the connection to the local server.
-pub(super) const SERVER_QUEUE_MAX: usize = 64;
+/// Most requests that wait for the connection to the local server: each link may ask twice, and each session once.
+pub(super) const SERVER_QUEUE_MAX: usize = 2 * LINKS_MAX + SESSIONS_MAX;
+
+/// How long a peer that is dialled may take before the servers are asked to relay: half of what a newcomer has for all.
+pub(super) const DIRECT_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Most relayed links that wait for the listener.
+pub(super) const RELAYED_QUEUE_MAX: usize = 64;
 
 /// How long an end that has said its last word waits for the other end to close.
 pub(super) const CLOSING_DEADLINE: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! Somebody in the demo: a client, and everything that it was told.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use antiphon_spec::identity::UserHandle;
 use tokio::time::timeout;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{DemoError, STEP_DEADLINE};
 use crate::client::{
     ChangeView, Client, ClientEvent, Command, EpochView, Output, Refusal, Request, SessionName, Settings,
-    json,
+    Way, json,
 };
 
 /// Most events that a failed wait shows.
@@ -24,6 +24,8 @@ pub(super) struct Actor {
     answers: VecDeque<Output>,
     /// Every message that was ever delivered: from whom, and what.
     pub(super) heard: Vec<(UserHandle, String)>,
+    /// How each link of each session came about.
+    linked: BTreeMap<(SessionName, UserHandle), Way>,
     /// Which messages these were: session, sender, epoch and number.
     known: BTreeSet<(SessionName, UserHandle, u64, u64)>,
     /// How many messages were delivered again.
@@ -44,6 +46,7 @@ impl Actor {
             untaken: VecDeque::new(),
             answers: VecDeque::new(),
             heard: Vec::new(),
+            linked: BTreeMap::new(),
             known: BTreeSet::new(),
             repeated: 0,
             last_id: 0,
@@ -185,6 +188,11 @@ impl Actor {
         Ok(self)
     }
 
+    /// How the last link to somebody in a session came about.
+    pub(super) fn way_to(&self, session: SessionName, whom: &UserHandle) -> Option<Way> {
+        self.linked.get(&(session, whom.clone())).copied()
+    }
+
     /// Takes what was told so far for granted.
     pub(super) fn forget(&mut self) {
         self.untaken.clear();
@@ -214,6 +222,9 @@ impl Actor {
             if !self.known.insert((*session, from.clone(), *epoch, *number)) {
                 self.repeated += 1;
             }
+        }
+        if let ClientEvent::Linked { session, handle, way } = &output.event {
+            self.linked.insert((*session, handle.clone()), *way);
         }
         self.untaken.push_back(output.event);
         true

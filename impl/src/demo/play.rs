@@ -3,7 +3,7 @@
 use antiphon_spec::{error_code::ErrorCode, identity::UserHandle, policy::Verdict};
 
 use super::{DemoError, actor::Actor, narrator::Narrator, town::Town};
-use crate::client::{ClientEvent, Command, EpochView, Refusal, SessionName};
+use crate::client::{ClientEvent, Command, EpochView, Refusal, SessionName, Way};
 
 /// Two logins and an address for each of the four.
 pub(super) struct Play {
@@ -62,15 +62,17 @@ impl Play {
     }
 
     async fn deny(&mut self, narrator: &mut Narrator) -> Result<(), DemoError> {
-        narrator.scene("Carol puts Dave on her deny list; then Dave asks where she is.")?;
-        let preferences = Command::SetPreferences {
-            allow: vec![],
-            deny: vec![self.dave.handle.clone()],
-            default: Verdict::Allow,
-        };
-        let answer = self.carol.ask(preferences).await?;
+        narrator.scene(
+            "Carol allows Alice and denies Dave, and Alice allows Carol; then the others ask where Carol is.",
+        )?;
+        let (alice, carol) = (self.alice.handle.clone(), self.carol.handle.clone());
+        let preferences = |allow, deny| Command::SetPreferences { allow, deny, default: Verdict::Allow };
+        let answer = self.carol.ask(preferences(vec![alice], vec![self.dave.handle.clone()])).await?;
         let set = matches!(answer, ClientEvent::PreferencesSet { .. });
         narrator.claim("Carol's home server has stored her preferences", &set, &true)?;
+        let answer = self.alice.ask(preferences(vec![carol], vec![])).await?;
+        let set = matches!(answer, ClientEvent::PreferencesSet { .. });
+        narrator.claim("Alice's home server has stored hers", &set, &true)?;
         let nobody: UserHandle = format!("{:032x}@{}", 1, self.carol.handle.home).parse()?;
         let denied = Command::Lookup { handle: self.carol.handle.clone() };
         let denied = self.dave.is_refused(denied).await?;
@@ -78,13 +80,13 @@ impl Play {
         let unavailable = Refusal::Protocol(ErrorCode::Unavailable);
         narrator.claim("Dave is told only `unavailable`", &denied.0, &unavailable)?;
         narrator.claim("which is what he is told of somebody who does not exist", &denied, &unknown)?;
+        let unlisted = Command::Lookup { handle: self.carol.handle.clone() };
+        let unlisted = self.bob.is_refused(unlisted).await?;
+        narrator.claim("and what Bob is told, whom she neither denies nor lists", &unlisted, &denied)?;
         let found = self.alice.ask(Command::Lookup { handle: self.carol.handle.clone() }).await?;
         let found = matches!(found, ClientEvent::Address { .. });
-        narrator.claim("Alice, who is not denied, is told Carol's address", &found, &true)?;
-        self.write_to_carol(narrator).await?;
-        let answer = self.carol.ask(any_preferences()).await?;
-        let set = matches!(answer, ClientEvent::PreferencesSet { .. });
-        narrator.claim("Carol takes Dave off the list again, since members look each other up", &set, &true)
+        narrator.claim("Alice, whom her allow list names, is told Carol's address", &found, &true)?;
+        self.write_to_carol(narrator).await
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the sender waits for one of two events")]
@@ -161,6 +163,16 @@ impl Play {
         }
         agree(narrator, "all four see the same epoch", &views)?;
         narrator.claim("it has four members", &views.first().map(|view| view.members.len()), &Some(4))?;
+        narrator.claim(
+            "Alice and Carol, who list each other, are connected directly",
+            &self.alice.way_to(session, &self.carol.handle),
+            &Some(Way::Direct),
+        )?;
+        narrator.claim(
+            "Carol and Dave, whom she denies, talk by way of the servers, which see only what is sealed",
+            &[self.carol.way_to(session, &self.dave.handle), self.dave.way_to(session, &self.carol.handle)],
+            &[Some(Way::Relayed), Some(Way::Relayed)],
+        )?;
         Ok(session)
     }
 
@@ -169,7 +181,7 @@ impl Play {
         let lines: [&[&str]; 4] = [
             &["Is everybody here?", "Then let us begin."],
             &["I am, by way of home2."],
-            &["So am I.", "Dave could not find me, but we can talk.", "That is as it should be."],
+            &["So am I.", "Dave cannot find me, but we can talk.", "That is as it should be."],
             &["Here.", "I wondered about that."],
         ];
         let mut said: Vec<(UserHandle, String)> = Vec::new();
@@ -272,11 +284,6 @@ impl Play {
     fn everybody(&mut self) -> [&mut Actor; 4] {
         [&mut self.alice, &mut self.bob, &mut self.carol, &mut self.dave]
     }
-}
-
-/// Preferences that allow everybody.
-fn any_preferences() -> Command {
-    Command::SetPreferences { allow: vec![], deny: vec![], default: Verdict::Allow }
 }
 
 /// The epoch that holds, as a member tells it.

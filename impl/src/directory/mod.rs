@@ -147,7 +147,7 @@ async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStre
         let (shared, server) = (&shared, &server);
         async move { shared.answer(server, request).await }
     };
-    let end = respond(link, receive_at_directory_node, limits.requests_per_connection, answer).await;
+    let end = respond(link, receive_at_directory_node, limits.requests_per_connection, answer, drop).await;
     debug!(%server, ?end, "a connection has ended");
 }
 

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod handshakes;
+mod lanes;
 mod link;
 mod listener;
 mod outbox;

@@ -15,11 +15,16 @@ use antiphon_protocol::{
     connection::{SendError, Writer, encode_message},
     message::ChannelMessage,
 };
-use antiphon_spec::{error_code::ErrorCode, limits::REQUEST_DEADLINE};
+use antiphon_spec::{error_code::ErrorCode, limits::REQUEST_DEADLINE, message::relay::LinkNumber};
 use bytes::Bytes;
 use tokio::{io::AsyncWrite, sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
+
+use super::lanes::Lanes;
+
+/// Bytes of relayed links that are written at once before everything else has its turn.
+const RELAYED_AT_ONCE: usize = 64 * 1024;
 
 /// The sending direction of a connection; a clone sends on the same one.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct Outbox<Out> {
 struct State {
     waiting_bytes: AtomicUsize,
     bytes_max: usize,
+    /// What waits of relayed links.
+    relayed: Lanes,
     /// Nothing more is to be said.
     closing: CancellationToken,
     /// The writer is gone, or has to go without another word.
@@ -63,6 +70,7 @@ impl<Out: ChannelMessage> Outbox<Out> {
         let state = Arc::new(State {
             waiting_bytes: AtomicUsize::new(0),
             bytes_max,
+            relayed: Lanes::default(),
             closing: CancellationToken::new(),
             dead: CancellationToken::new(),
         });
@@ -72,17 +80,7 @@ impl<Out: ChannelMessage> Outbox<Out> {
 
     /// Sends a message; nothing happens once the connection is closing.
     pub fn send(&self, message: &Out) {
-        if self.is_closing() {
-            return;
-        }
-        let item = match encode_message(message) {
-            Ok(item) => item,
-            Err(error) => {
-                // The fault is at this end: the peer gets a code instead of a message that it cannot read.
-                tracing::error!(error = super::chain(&error), "a message cannot be sent");
-                return self.close(Some(ErrorCode::Internal));
-            }
-        };
+        let Some(item) = self.encode(message) else { return };
         let waiting = self.state.waiting_bytes.fetch_add(item.len(), Ordering::SeqCst);
         if waiting + item.len() > self.state.bytes_max {
             debug!(waiting, "a peer reads too slowly");
@@ -90,6 +88,32 @@ impl<Out: ChannelMessage> Outbox<Out> {
             self.state.closing.cancel();
         }
         let _ = self.queue.send(Item::Message(item));
+    }
+
+    /// Sends a message of a relayed link: behind those of that link, and in turn with the other links.
+    pub(crate) fn send_relayed(&self, link: LinkNumber, message: &Out) {
+        let Some(item) = self.encode(message) else { return };
+        if !self.state.relayed.push(link, item) {
+            debug!("a peer reads too slowly");
+            self.state.dead.cancel();
+            self.state.closing.cancel();
+        }
+    }
+
+    /// The message as it is written; nothing once the connection is closing.
+    fn encode(&self, message: &Out) -> Option<Bytes> {
+        if self.is_closing() {
+            return None;
+        }
+        match encode_message(message) {
+            Ok(item) => Some(item),
+            Err(error) => {
+                // The fault is at this end: the peer gets a code instead of a message that it cannot read.
+                tracing::error!(error = super::chain(&error), "a message cannot be sent");
+                self.close(Some(ErrorCode::Internal));
+                None
+            }
+        }
     }
 
     /// Says goodbye, or why this end cannot go on, and closes; whatever comes after that is not sent.
@@ -137,13 +161,16 @@ async fn write<W, Out>(
         let item = tokio::select! {
             biased;
             () = state.dead.cancelled() => break Ok(()),
-            item = waiting.recv() => item,
+            item = waiting.recv() => match item {
+                Some(item) => Some(item),
+                None => break Ok(()),
+            },
+            () = state.relayed.filled() => None,
         };
-        let Some(item) = item else { break Ok(()) };
         let sent = tokio::select! {
             biased;
             () = state.dead.cancelled() => break Ok(()),
-            sent = timeout(REQUEST_DEADLINE, burst(&mut writer, item, &mut waiting)) => sent,
+            sent = timeout(REQUEST_DEADLINE, burst(&mut writer, item, &mut waiting, &state.relayed)) => sent,
         };
         match sent {
             Err(_) => {
@@ -167,13 +194,14 @@ async fn write<W, Out>(
     state.dead.cancel();
 }
 
-/// Writes everything that waits, in one go; returns what it was in bytes, and the last item if that ends it.
+/// Writes everything that waits, in one go, and then as much of relayed links as has its turn; returns what it was in bytes, and the last item if that ends it.
 async fn burst<W: AsyncWrite + Unpin, Out: ChannelMessage>(
     writer: &mut Writer<W, Out>,
-    first: Item,
+    first: Option<Item>,
     waiting: &mut mpsc::UnboundedReceiver<Item>,
+    relayed: &Lanes,
 ) -> Result<(usize, Option<Item>), SendError> {
-    let (mut next, mut bytes) = (Some(first), 0);
+    let (mut next, mut bytes) = (first, 0);
     while let Some(item) = next {
         match item {
             Item::Message(message) => {
@@ -183,6 +211,13 @@ async fn burst<W: AsyncWrite + Unpin, Out: ChannelMessage>(
             Item::Goodbye | Item::Error(_) | Item::HangUp => return Ok((bytes, Some(item))),
         }
         next = waiting.try_recv().ok();
+    }
+    let mut room = RELAYED_AT_ONCE;
+    while room > 0
+        && let Some(frame) = relayed.pop()
+    {
+        room = room.saturating_sub(frame.len());
+        writer.feed_encoded(frame).await?;
     }
     writer.flush().await?;
     Ok((bytes, None))

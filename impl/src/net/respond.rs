@@ -42,12 +42,13 @@ macro_rules! refuses {
 refuses!(FromRegistrar, FromServer, FromPeerServer, FromDirectoryNode);
 
 /// Answers the requests of a connection until it ends; `table` is the channel's. Requests beyond `requests_max` open ones are refused with
-/// `limit-reached`. Those that are open when the connection ends are still carried out.
-pub async fn respond<S, M, R, F>(
+/// `limit-reached`. Those that are open when the connection ends are still carried out. What is no request goes `aside`.
+pub async fn respond<S, M, R, F, A>(
     mut link: Link<S, <M as DiallerMessage>::Answer, M>,
     table: fn(Phase, &M) -> Reception,
     requests_max: usize,
     mut answer: R,
+    mut aside: A,
 ) -> LinkEnd
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -55,6 +56,7 @@ where
     <M as DiallerMessage>::Answer: Refuses,
     R: FnMut(M) -> F,
     F: Future<Output = Option<<M as DiallerMessage>::Answer>>,
+    A: FnMut(M),
 {
     // A request is open until it is answered, so it holds a place longer than it stands in the queue.
     let places = Semaphore::new(requests_max);
@@ -77,7 +79,11 @@ where
                 Ok(message) => match table(Phase::Greeted, &message) {
                     Reception::ProtocolError => link.outbox().close(Some(ErrorCode::UnexpectedMessage)),
                     Reception::Late => {}
-                    Reception::Accepted => accept(message, &places, &queue, link.outbox()),
+                    Reception::Accepted => {
+                        if let Some(message) = accept(message, &places, &queue, link.outbox()) {
+                            aside(message);
+                        }
+                    }
                 },
             }
         }
@@ -87,13 +93,14 @@ where
     end
 }
 
-/// Puts a request behind those that wait, or refuses it.
+/// Puts a request behind those that wait, or refuses it; gives back what is none.
 fn accept<'a, M>(
     message: M,
     places: &'a Semaphore,
     queue: &mpsc::UnboundedSender<(M, SemaphorePermit<'a>)>,
     outbox: &Outbox<<M as DiallerMessage>::Answer>,
-) where
+) -> Option<M>
+where
     M: Asks,
     <M as DiallerMessage>::Answer: Refuses,
 {
@@ -101,11 +108,12 @@ fn accept<'a, M>(
         (Some(_), Ok(place)) => {
             // Its other end lives as long as this one.
             let _ = queue.send((message, place));
+            None
         }
         (Some((id, _)), Err(_)) => {
             outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
+            None
         }
-        // Every message that is not about the connection is a request.
-        (None, _) => {}
+        (None, _) => Some(message),
     }
 }

@@ -118,17 +118,23 @@ async fn requests_beyond_the_bound_are_refused_and_the_others_answered() {
     let (open, gate) = oneshot::channel::<()>();
     let mut gate = Some(gate);
     let served = tokio::spawn(async move {
-        respond(link, receive_at_directory_node, 3, |request| {
-            let gate = gate.take();
-            async move {
-                // The first one waits until the test has seen the refusal.
-                if let Some(gate) = gate {
-                    gate.await.unwrap();
+        respond(
+            link,
+            receive_at_directory_node,
+            3,
+            |request| {
+                let gate = gate.take();
+                async move {
+                    // The first one waits until the test has seen the refusal.
+                    if let Some(gate) = gate {
+                        gate.await.unwrap();
+                    }
+                    let ToDirectoryNode::Find(Find { id, .. }) = request else { panic!("{request:?}") };
+                    Some(FromDirectoryNode::Found(Found { id, records: Vec::new() }))
                 }
-                let ToDirectoryNode::Find(Find { id, .. }) = request else { panic!("{request:?}") };
-                Some(FromDirectoryNode::Found(Found { id, records: Vec::new() }))
-            }
-        })
+            },
+            drop,
+        )
         .await
     });
     for id in 1..=4 {

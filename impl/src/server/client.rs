@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use antiphon_spec::{
     account::login::ConnectionNumber,
     channel::{Reception, ServerEnd},
+    error_code::ErrorCode,
     message::client_server::{FromServer, ToServer},
 };
 
+use super::relay::{Outlet, RelayEnd};
 use crate::{
     mutant::{Mutant, active},
     net::Outbox,
@@ -20,13 +22,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHandle {
     pub(crate) number: ConnectionNumber,
+    /// The relayed links that lead over the connection.
+    pub(crate) relay: Arc<RelayEnd>,
     outbox: Outbox<FromServer>,
     state: Arc<Mutex<ServerEnd>>,
 }
 
 impl ClientHandle {
     pub(crate) fn new(number: ConnectionNumber, outbox: Outbox<FromServer>) -> Self {
-        Self { number, outbox, state: Arc::new(Mutex::new(ServerEnd::AwaitingLogin)) }
+        let relay = RelayEnd::new(Outlet::Client(outbox.clone()));
+        Self { number, relay, outbox, state: Arc::new(Mutex::new(ServerEnd::AwaitingLogin)) }
     }
 
     /// Judges a message of the client, and goes on to the next state if it may come now.
@@ -47,6 +52,13 @@ impl ClientHandle {
         if *state != ServerEnd::Closing {
             *state = state.after_sending(message);
             self.outbox.send(message);
+        }
+    }
+
+    /// Closes the connection if the client broke a rule.
+    pub(crate) fn faultless(&self, judged: Result<(), ErrorCode>) {
+        if let Err(code) = judged {
+            self.relay.fault(code);
         }
     }
 

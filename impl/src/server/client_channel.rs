@@ -13,7 +13,7 @@ use antiphon_spec::{
 use tokio::{net::TcpStream, sync::Semaphore};
 use tracing::debug;
 
-use super::{Shared, client::ClientHandle, lookup::lookup};
+use super::{Shared, client::ClientHandle, lookup::lookup, relay::Came};
 use crate::{
     mutant::{Mutant, active},
     net::{Link, Refuses as _, Serving},
@@ -56,6 +56,20 @@ pub(super) async fn serve(
                     shared.users.event(&user, event, Some(client.clone())).await;
                 }
             }
+            ToServer::RelayExpect(body) => client.faultless(client.relay.expect(body.relay)),
+            ToServer::RelayForget(body) => client.relay.forget(body.relay),
+            ToServer::RelayOpen(body) => match client.relay.asked(body.link) {
+                Ok(relayed) => shared.relays.opened_by_client(relayed, user.clone(), body.called),
+                Err(code) => client.relay.fault(code),
+            },
+            ToServer::RelayOpened(body) => client.faultless(client.relay.came(body.link, Came::Opened)),
+            ToServer::RelayData(body) => {
+                client.faultless(client.relay.came(body.link, Came::Data(body.bytes)))
+            }
+            ToServer::RelayCredit(body) => {
+                client.faultless(client.relay.came(body.link, Came::Credit(body.bytes)));
+            }
+            ToServer::RelayClose(body) => client.faultless(client.relay.came(body.link, Came::Closed)),
             ToServer::SetPreferences(_)
             | ToServer::Logout(_)
             | ToServer::Ping(_)
@@ -69,6 +83,7 @@ pub(super) async fn serve(
         }
     };
     debug!(%user, ?end, "a client is gone");
+    client.relay.over();
     if !active(Mutant::LostConnectionKept) {
         shared.users.event(&user, Event::ConnectionEnded(number), None).await;
     }
@@ -89,6 +104,13 @@ fn event(connection: ConnectionNumber, message: ToServer) -> Option<Event> {
         }),
         ToServer::Logout(body) => Some(Event::LogoutAsked { connection, id: body.id }),
         ToServer::Lookup(_)
+        | ToServer::RelayExpect(_)
+        | ToServer::RelayForget(_)
+        | ToServer::RelayOpen(_)
+        | ToServer::RelayOpened(_)
+        | ToServer::RelayData(_)
+        | ToServer::RelayCredit(_)
+        | ToServer::RelayClose(_)
         | ToServer::Ping(_)
         | ToServer::Pong(_)
         | ToServer::Goodbye(_)

@@ -11,6 +11,7 @@ mod lookup;
 mod peer_channel;
 mod peers;
 mod registrar;
+mod relay;
 mod replace;
 mod requests;
 mod upkeep;
@@ -47,8 +48,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use self::{
-    home::Home, location::Location, peers::Peers, registrar::Registrar, replace::Notices, requests::Requests,
-    upkeep::Upkeep, users::Users,
+    home::Home, location::Location, peers::Peers, registrar::Registrar, relay::Relays, replace::Notices,
+    requests::Requests, upkeep::Upkeep, users::Users,
 };
 use crate::{
     config::ServerConfig,
@@ -84,6 +85,7 @@ pub struct Server {
 struct Shared {
     requests: Requests,
     users: Users,
+    relays: Relays,
     connections: AtomicU64,
 }
 
@@ -145,7 +147,8 @@ impl Server {
         let upkeep = Upkeep::new(location.clone(), record);
         let policy = config.registration;
         let registrar = Registrar { issuer, store: store.clone(), location, policy, clock };
-        let shared = Shared { requests, users: users.clone(), connections: AtomicU64::new(0) };
+        let relays = Relays::new(&requests, &users, &serving, &asking);
+        let shared = Shared { requests, users: users.clone(), relays, connections: AtomicU64::new(0) };
         listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
         // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
         let first = upkeep.insert().await;

@@ -16,7 +16,12 @@ use antiphon_spec::{
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::{Shared, lookup::refusal, users::Listed};
+use super::{
+    Shared,
+    lookup::refusal,
+    relay::{Came, Outlet, RelayEnd},
+    users::Listed,
+};
 use crate::{
     mutant::{Mutant, active},
     net::{Link, Refuses as _, Serving, respond},
@@ -32,12 +37,39 @@ pub(super) async fn serve(
     let Ok(connection) = accepted.greet::<ToPeerServer>().await else { return };
     let limits = &serving.limits;
     let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+    let end = RelayEnd::new(Outlet::AcceptedPeer(link.outbox().clone()));
+    let aside = |message| relay(&shared, &end, message);
     let answer = |request| {
         let (shared, peer) = (&shared, &peer);
         async move { answer(shared, peer, request).await }
     };
-    let end = respond(link, receive_at_peer_server, limits.requests_per_connection, answer).await;
-    debug!(%peer, ?end, "a connection of a server has ended");
+    let ended = respond(link, receive_at_peer_server, limits.requests_per_connection, answer, aside).await;
+    end.over();
+    debug!(%peer, ?ended, "a connection of a server has ended");
+}
+
+/// What is no request: the messages of relayed links.
+fn relay(shared: &Shared, end: &Arc<RelayEnd>, message: ToPeerServer) {
+    let judged = match message {
+        ToPeerServer::RelayCall(call) => {
+            end.asked(call.link).map(|relayed| shared.relays.called_by_peer(relayed, call))
+        }
+        ToPeerServer::RelayData(body) => end.came(body.link, Came::Data(body.bytes)),
+        ToPeerServer::RelayCredit(body) => end.came(body.link, Came::Credit(body.bytes)),
+        ToPeerServer::RelayClose(body) => end.came(body.link, Came::Closed),
+        ToPeerServer::CheckOut(_)
+        | ToPeerServer::Store(_)
+        | ToPeerServer::CheckIn(_)
+        | ToPeerServer::Replace(_)
+        | ToPeerServer::Resolve(_)
+        | ToPeerServer::Ping(_)
+        | ToPeerServer::Pong(_)
+        | ToPeerServer::Goodbye(_)
+        | ToPeerServer::Error(_) => Ok(()),
+    };
+    if let Err(code) = judged {
+        end.fault(code);
+    }
 }
 
 /// The answer to a request of `peer`; none to what is no request.
@@ -70,9 +102,14 @@ async fn answer(shared: &Shared, peer: &ServerName, request: ToPeerServer) -> Op
                 FromPeerServer::refused(body.id, refusal(listed))
             }
         }),
-        ToPeerServer::Ping(_) | ToPeerServer::Pong(_) | ToPeerServer::Goodbye(_) | ToPeerServer::Error(_) => {
-            None
-        }
+        ToPeerServer::RelayCall(_)
+        | ToPeerServer::RelayData(_)
+        | ToPeerServer::RelayCredit(_)
+        | ToPeerServer::RelayClose(_)
+        | ToPeerServer::Ping(_)
+        | ToPeerServer::Pong(_)
+        | ToPeerServer::Goodbye(_)
+        | ToPeerServer::Error(_) => None,
     }
 }
 

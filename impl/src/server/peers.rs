@@ -66,6 +66,19 @@ impl Peers {
         Ok(known.requester)
     }
 
+    /// A connection of its own to one server, dialled at this address first.
+    pub(crate) async fn open(
+        &self,
+        name: &ServerName,
+        address: ContactAddress,
+    ) -> Option<DiallingEnd<TcpStream, ToPeerServer>> {
+        self.way(name, Arc::new(Mutex::new(Some(address)))).open().await
+    }
+
+    fn way(&self, name: &ServerName, hint: Arc<Mutex<Option<ContactAddress>>>) -> Way {
+        Way { dialler: self.dialler.clone(), location: self.location.clone(), whom: name.clone(), hint }
+    }
+
     fn known(&self, name: &ServerName) -> Result<Known, AskError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(name) {
@@ -75,12 +88,7 @@ impl Peers {
             return Err(AskError::Busy);
         }
         let hint = Arc::<Mutex<Option<ContactAddress>>>::default();
-        let way = Way {
-            dialler: self.dialler.clone(),
-            location: self.location.clone(),
-            whom: name.clone(),
-            hint: Arc::clone(&hint),
-        };
+        let way = self.way(name, Arc::clone(&hint));
         let dial = move || {
             let way = way.clone();
             async move { way.open().await }

@@ -63,7 +63,7 @@ impl Registrar {
             let registrar = &self;
             async move { registrar.answer(request).await }
         };
-        let end = respond(link, receive_at_registrar, limits.requests_per_connection, answer).await;
+        let end = respond(link, receive_at_registrar, limits.requests_per_connection, answer, drop).await;
         debug!(?end, "a registration connection has ended");
     }
 

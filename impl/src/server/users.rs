@@ -15,6 +15,7 @@ use antiphon_spec::{
     identity::{ContactAddress, UserHandle},
     machine::Machine as _,
     message::{client_server::FromServer, server_server::LoginEpoch},
+    policy::Verdict,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -47,6 +48,8 @@ enum Command {
     Replace(UserHandle, LoginEpoch, oneshot::Sender<()>),
     /// Who asks for whom.
     Resolve(UserHandle, UserHandle, oneshot::Sender<Listed>),
+    /// Who is called by whom.
+    Called(UserHandle, UserHandle, oneshot::Sender<Option<(ClientHandle, Verdict)>>),
     /// End when every login is undone.
     Finish(oneshot::Sender<()>),
 }
@@ -98,6 +101,17 @@ impl Users {
         let (sender, answer) = oneshot::channel();
         self.tell(user, Command::Resolve(user.clone(), asker.clone(), sender)).await;
         answer.await.unwrap_or(Listed::Absent)
+    }
+
+    /// The client of `user`, and whether the user's preferences allow `caller`.
+    pub(crate) async fn called_by(
+        &self,
+        user: &UserHandle,
+        caller: &UserHandle,
+    ) -> Option<(ClientHandle, Verdict)> {
+        let (sender, answer) = oneshot::channel();
+        self.tell(user, Command::Called(user.clone(), caller.clone(), sender)).await;
+        answer.await.ok().flatten()
     }
 
     /// Waits until every login is undone, for at most `patience`; the connections have to be gone before.
@@ -161,6 +175,13 @@ impl Share {
                 }
                 Command::Resolve(user, asker, answer) => {
                     let _ = answer.send(self.resolve(&user, &asker));
+                }
+                Command::Called(user, caller, answer) => {
+                    let found = self.machines.get(&user).and_then(|machine| {
+                        let (connection, verdict) = machine.login.called_by(&caller)?;
+                        Some((self.clients.get(&connection)?.clone(), verdict))
+                    });
+                    let _ = answer.send(found);
                 }
                 Command::Finish(done) => self.finished = Some(done),
             }
@@ -252,7 +273,12 @@ impl Share {
         let machine = if active(Mutant::HomeNotCompared) { machine.or_else(namesake) } else { machine };
         let Some(Machine { login, .. }) = machine else { return Listed::Absent };
         let address =
-            if active(Mutant::PreferencesUnjudged) { login.address() } else { login.resolve(asker) };
+            if active(Mutant::PreferencesUnjudged) { login.address() } else { login.resolve(user, asker) };
+        let allowed = || login.called_by(asker).is_some_and(|(_, verdict)| verdict == Verdict::Allow);
+        let address = match address {
+            None if active(Mutant::AddressToldByDefault) && allowed() => login.address(),
+            told => told,
+        };
         match (address, login.address()) {
             (Some(address), _) => Listed::Address(address),
             (None, Some(_)) => Listed::Forbidden,

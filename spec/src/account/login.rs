@@ -236,9 +236,23 @@ impl Login {
 
     /// What a user's own local server tells an asker (`ADDR-005`); one answer for every no.
     #[must_use]
-    pub fn resolve(&self, asker: &UserHandle) -> Option<ContactAddress> {
+    pub fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Option<ContactAddress> {
         let (address, preferences) = self.listed()?;
-        (preferences.judge(asker) == Verdict::Allow).then_some(address)
+        (user == asker || preferences.lists(asker)).then_some(address)
+    }
+
+    /// Where a caller's relayed link would lead, and whether the user's preferences allow the caller (`RELAY-011`).
+    #[must_use]
+    pub fn called_by(&self, caller: &UserHandle) -> Option<(ConnectionNumber, Verdict)> {
+        match &self.state {
+            State::Online(online) => Some((online.connection, online.profile.messaging.judge(caller))),
+            State::LoggedOut
+            | State::AwaitingProfile { .. }
+            | State::AwaitingInsert { .. }
+            | State::AwaitingOpenAnswers { .. }
+            | State::AwaitingDelete { .. }
+            | State::AwaitingCheckIn { .. } => None,
+        }
     }
 
     /// The login epoch, while the login stands.

@@ -38,14 +38,28 @@ impl ServerEnd {
                 | ToServer::Pong(_)
                 | ToServer::Goodbye(_)
                 | ToServer::Error(_) => Reception::Accepted,
-                ToServer::SetPreferences(_) | ToServer::Lookup(_) | ToServer::Logout(_) => {
-                    Reception::ProtocolError
-                }
+                ToServer::SetPreferences(_)
+                | ToServer::Lookup(_)
+                | ToServer::Logout(_)
+                | ToServer::RelayExpect(_)
+                | ToServer::RelayForget(_)
+                | ToServer::RelayOpen(_)
+                | ToServer::RelayOpened(_)
+                | ToServer::RelayData(_)
+                | ToServer::RelayCredit(_)
+                | ToServer::RelayClose(_) => Reception::ProtocolError,
             },
             Self::AwaitingRequest => match message {
                 ToServer::SetPreferences(_)
                 | ToServer::Lookup(_)
                 | ToServer::Logout(_)
+                | ToServer::RelayExpect(_)
+                | ToServer::RelayForget(_)
+                | ToServer::RelayOpen(_)
+                | ToServer::RelayOpened(_)
+                | ToServer::RelayData(_)
+                | ToServer::RelayCredit(_)
+                | ToServer::RelayClose(_)
                 | ToServer::Ping(_)
                 | ToServer::Pong(_)
                 | ToServer::Goodbye(_)
@@ -59,7 +73,14 @@ impl ServerEnd {
                 ToServer::Login(_)
                 | ToServer::SetPreferences(_)
                 | ToServer::Lookup(_)
-                | ToServer::Logout(_) => Reception::ProtocolError,
+                | ToServer::Logout(_)
+                | ToServer::RelayExpect(_)
+                | ToServer::RelayForget(_)
+                | ToServer::RelayOpen(_)
+                | ToServer::RelayOpened(_)
+                | ToServer::RelayData(_)
+                | ToServer::RelayCredit(_)
+                | ToServer::RelayClose(_) => Reception::ProtocolError,
             },
             Self::Closing => Reception::Late,
         }
@@ -72,7 +93,17 @@ impl ServerEnd {
             ToServer::Login(_) => Self::AwaitingLoginAnswer,
             ToServer::Logout(_) => Self::AwaitingLogoutAnswer,
             ToServer::Goodbye(_) | ToServer::Error(_) => Self::Closing,
-            ToServer::SetPreferences(_) | ToServer::Lookup(_) | ToServer::Ping(_) | ToServer::Pong(_) => self,
+            ToServer::SetPreferences(_)
+            | ToServer::Lookup(_)
+            | ToServer::RelayExpect(_)
+            | ToServer::RelayForget(_)
+            | ToServer::RelayOpen(_)
+            | ToServer::RelayOpened(_)
+            | ToServer::RelayData(_)
+            | ToServer::RelayCredit(_)
+            | ToServer::RelayClose(_)
+            | ToServer::Ping(_)
+            | ToServer::Pong(_) => self,
         }
     }
 
@@ -95,6 +126,11 @@ impl ServerEnd {
             FromServer::Greeting(_)
             | FromServer::PreferencesSet(_)
             | FromServer::Address(_)
+            | FromServer::RelayIncoming(_)
+            | FromServer::RelayOpened(_)
+            | FromServer::RelayData(_)
+            | FromServer::RelayCredit(_)
+            | FromServer::RelayClose(_)
             | FromServer::Ping(_)
             | FromServer::Pong(_) => self,
         }
@@ -142,6 +178,11 @@ impl ClientEnd {
                 | FromServer::LoggedOut(_)
                 | FromServer::Refused(_)
                 | FromServer::Replaced(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Ping(_)
                 | FromServer::Pong(_)
                 | FromServer::Goodbye(_) => Reception::ProtocolError,
@@ -156,6 +197,11 @@ impl ClientEnd {
                 | FromServer::Address(_)
                 | FromServer::LoggedOut(_)
                 | FromServer::Refused(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Replaced(_) => Reception::ProtocolError,
             },
             Self::AwaitingLoginAnswer => match message {
@@ -169,6 +215,11 @@ impl ClientEnd {
                 | FromServer::PreferencesSet(_)
                 | FromServer::Address(_)
                 | FromServer::LoggedOut(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Replaced(_) => Reception::ProtocolError,
             },
             Self::LoggedIn => match message {
@@ -176,6 +227,11 @@ impl ClientEnd {
                 | FromServer::Address(_)
                 | FromServer::Refused(_)
                 | FromServer::Replaced(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Ping(_)
                 | FromServer::Pong(_)
                 | FromServer::Goodbye(_)
@@ -191,6 +247,11 @@ impl ClientEnd {
                 | FromServer::LoggedOut(_)
                 | FromServer::Refused(_)
                 | FromServer::Replaced(_)
+                | FromServer::RelayIncoming(_)
+                | FromServer::RelayOpened(_)
+                | FromServer::RelayData(_)
+                | FromServer::RelayCredit(_)
+                | FromServer::RelayClose(_)
                 | FromServer::Ping(_)
                 | FromServer::Pong(_)
                 | FromServer::Goodbye(_)
@@ -221,6 +282,11 @@ impl ClientEnd {
             | FromServer::Error(_) => Self::Closing,
             FromServer::PreferencesSet(_)
             | FromServer::Address(_)
+            | FromServer::RelayIncoming(_)
+            | FromServer::RelayOpened(_)
+            | FromServer::RelayData(_)
+            | FromServer::RelayCredit(_)
+            | FromServer::RelayClose(_)
             | FromServer::Ping(_)
             | FromServer::Pong(_) => self,
         }
@@ -233,7 +299,17 @@ impl ClientEnd {
             ToServer::Login(_) => Self::AwaitingLoginAnswer,
             ToServer::Logout(_) => Self::AwaitingLogoutAnswer,
             ToServer::Goodbye(_) | ToServer::Error(_) => Self::Closing,
-            ToServer::SetPreferences(_) | ToServer::Lookup(_) | ToServer::Ping(_) | ToServer::Pong(_) => self,
+            ToServer::SetPreferences(_)
+            | ToServer::Lookup(_)
+            | ToServer::RelayExpect(_)
+            | ToServer::RelayForget(_)
+            | ToServer::RelayOpen(_)
+            | ToServer::RelayOpened(_)
+            | ToServer::RelayData(_)
+            | ToServer::RelayCredit(_)
+            | ToServer::RelayClose(_)
+            | ToServer::Ping(_)
+            | ToServer::Pong(_) => self,
         }
     }
 }

@@ -107,10 +107,12 @@ exchange!(ToRegistrar / FromRegistrar:
     else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
 exchange!(ToServer / FromServer:
     Login => LoggedIn, SetPreferences => PreferencesSet, Lookup => Address, Logout => LoggedOut;
-    else Ping, Pong, Goodbye, Error; else Greeting, Replaced, Ping, Pong, Goodbye, Error);
+    else RelayExpect, RelayForget, RelayOpen, RelayOpened, RelayData, RelayCredit, RelayClose, Ping, Pong, Goodbye, Error;
+    else RelayIncoming, RelayOpened, RelayData, RelayCredit, RelayClose, Greeting, Replaced, Ping, Pong, Goodbye, Error);
 exchange!(ToPeerServer / FromPeerServer:
     CheckOut => CheckedOut, Store => Stored, CheckIn => CheckedIn, Replace => ReplaceDone, Resolve => Resolved;
-    else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
+    else RelayCall, RelayData, RelayCredit, RelayClose, Ping, Pong, Goodbye, Error;
+    else RelayOpened, RelayData, RelayCredit, RelayClose, Greeting, Ping, Pong, Goodbye, Error);
 exchange!(ToDirectoryNode / FromDirectoryNode:
     Issue => Issued, Insert => Inserted, Delete => Deleted, Find => Found;
     else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);

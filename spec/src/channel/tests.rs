@@ -11,9 +11,14 @@ use crate::{
         common::{Error, Goodbye, Greeting, Ping, Pong, Refused, RequestId},
         location::{self as loc, FromDirectoryNode, ToDirectoryNode},
         registration::{self as reg, FromRegistrar, ToRegistrar},
+        relay::{
+            Called, LinkNumber, RelayCall, RelayClose, RelayCredit, RelayData, RelayExpect, RelayForget,
+            RelayIncoming, RelayOpen, RelayOpened,
+        },
         server_server::{self as s2s, FromPeerServer, ToPeerServer},
     },
     policy::Preferences,
+    session::RelayTag,
     signed::Signed,
 };
 
@@ -24,6 +29,17 @@ const USER: ObjectHandle = ObjectHandle([7; 16]);
 
 fn handle() -> UserHandle {
     UserHandle { id: USER, home: "a.example".parse().unwrap() }
+}
+
+const LINK: LinkNumber = LinkNumber(1);
+const RELAY: RelayTag = RelayTag([5; 16]);
+
+fn data() -> RelayData {
+    RelayData { link: LINK, bytes: vec![0].try_into().unwrap() }
+}
+
+fn credit() -> RelayCredit {
+    RelayCredit { link: LINK, bytes: 1u64.try_into().unwrap() }
 }
 
 fn address() -> ContactAddress {
@@ -80,6 +96,13 @@ fn to_server() -> Vec<ToServer> {
         ToServer::SetPreferences(c2s::SetPreferences { id: ID, version: VERSION, messaging }),
         ToServer::Lookup(c2s::Lookup { id: ID, user: handle() }),
         ToServer::Logout(c2s::Logout { id: ID }),
+        ToServer::RelayExpect(RelayExpect { relay: RELAY }),
+        ToServer::RelayForget(RelayForget { relay: RELAY }),
+        ToServer::RelayOpen(RelayOpen { link: LINK, called: Called::User(handle()) }),
+        ToServer::RelayOpened(RelayOpened { link: LINK }),
+        ToServer::RelayData(data()),
+        ToServer::RelayCredit(credit()),
+        ToServer::RelayClose(RelayClose { link: LINK }),
     ];
     all.extend(link_messages!(ToServer));
     all
@@ -93,6 +116,11 @@ fn from_server() -> Vec<FromServer> {
         FromServer::Address(c2s::Address { id: ID, address: address() }),
         FromServer::LoggedOut(c2s::LoggedOut { id: ID }),
         FromServer::Replaced(c2s::Replaced { epoch: EPOCH }),
+        FromServer::RelayIncoming(RelayIncoming { link: LINK, caller: handle() }),
+        FromServer::RelayOpened(RelayOpened { link: LINK }),
+        FromServer::RelayData(data()),
+        FromServer::RelayCredit(credit()),
+        FromServer::RelayClose(RelayClose { link: LINK }),
     ]);
     all.extend(link_messages!(FromServer));
     all
@@ -106,6 +134,10 @@ fn to_peer_server() -> Vec<ToPeerServer> {
         ToPeerServer::CheckIn(s2s::CheckIn { id: ID, user: USER, epoch: EPOCH }),
         ToPeerServer::Replace(s2s::Replace { id: ID, user: handle(), epoch: EPOCH }),
         ToPeerServer::Resolve(s2s::Resolve { id: ID, user: handle(), asker: handle() }),
+        ToPeerServer::RelayCall(RelayCall { link: LINK, called: Called::User(handle()), caller: handle() }),
+        ToPeerServer::RelayData(data()),
+        ToPeerServer::RelayCredit(credit()),
+        ToPeerServer::RelayClose(RelayClose { link: LINK }),
     ];
     all.extend(link_messages!(ToPeerServer));
     all
@@ -119,6 +151,10 @@ fn from_peer_server() -> Vec<FromPeerServer> {
         FromPeerServer::CheckedIn(s2s::CheckedIn { id: ID }),
         FromPeerServer::ReplaceDone(s2s::ReplaceDone { id: ID }),
         FromPeerServer::Resolved(s2s::Resolved { id: ID, address: address() }),
+        FromPeerServer::RelayOpened(RelayOpened { link: LINK }),
+        FromPeerServer::RelayData(data()),
+        FromPeerServer::RelayCredit(credit()),
+        FromPeerServer::RelayClose(RelayClose { link: LINK }),
     ]);
     all.extend(link_messages!(FromPeerServer));
     all
@@ -235,7 +271,14 @@ fn ends_that_follow_the_rules_never_break_them() {
         FromServer::Greeting(_) => false,
         FromServer::LoggedIn(_) => server == ServerEnd::AwaitingLoginAnswer,
         FromServer::LoggedOut(_) => server == ServerEnd::AwaitingLogoutAnswer,
-        FromServer::PreferencesSet(_) | FromServer::Address(_) | FromServer::Replaced(_) => {
+        FromServer::PreferencesSet(_)
+        | FromServer::Address(_)
+        | FromServer::RelayIncoming(_)
+        | FromServer::RelayOpened(_)
+        | FromServer::RelayData(_)
+        | FromServer::RelayCredit(_)
+        | FromServer::RelayClose(_)
+        | FromServer::Replaced(_) => {
             matches!(server, ServerEnd::AwaitingRequest | ServerEnd::AwaitingLogoutAnswer)
         }
         FromServer::Refused(_) => !matches!(server, ServerEnd::AwaitingLogin | ServerEnd::Closing),

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     common::{Error, Goodbye, Greeting, Ping, Pong, Refused, RequestId},
+    relay::{
+        RelayClose, RelayCredit, RelayData, RelayExpect, RelayForget, RelayIncoming, RelayOpen, RelayOpened,
+    },
     server_server::{LoginEpoch, Profile, ProfileVersion},
 };
 use crate::{
@@ -23,6 +26,20 @@ pub enum ToServer {
     Lookup(Lookup),
     /// Logs out: the last request.
     Logout(Logout),
+    /// Lets those through who name a tag.
+    RelayExpect(RelayExpect),
+    /// Lets nobody through for a tag any more.
+    RelayForget(RelayForget),
+    /// Opens a relayed link.
+    RelayOpen(RelayOpen),
+    /// A relayed link to this client stands.
+    RelayOpened(RelayOpened),
+    /// Bytes on a relayed link.
+    RelayData(RelayData),
+    /// Room on a relayed link.
+    RelayCredit(RelayCredit),
+    /// A relayed link is over.
+    RelayClose(RelayClose),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.
@@ -51,6 +68,16 @@ pub enum FromServer {
     Refused(Refused),
     /// Another login of the same user replaced this one; the server closes.
     Replaced(Replaced),
+    /// Somebody wants a relayed link to this client.
+    RelayIncoming(RelayIncoming),
+    /// A relayed link that the client opened stands.
+    RelayOpened(RelayOpened),
+    /// Bytes on a relayed link.
+    RelayData(RelayData),
+    /// Room on a relayed link.
+    RelayCredit(RelayCredit),
+    /// A relayed link was refused, or is over.
+    RelayClose(RelayClose),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.

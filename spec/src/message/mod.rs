@@ -8,4 +8,5 @@ pub mod client_server;
 pub mod common;
 pub mod location;
 pub mod registration;
+pub mod relay;
 pub mod server_server;

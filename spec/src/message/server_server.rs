@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{Error, Goodbye, Greeting, Ping, Pong, Refused, RequestId};
+use super::{
+    common::{Error, Goodbye, Greeting, Ping, Pong, Refused, RequestId},
+    relay::{RelayCall, RelayClose, RelayCredit, RelayData, RelayOpened},
+};
 use crate::{
     identity::{ContactAddress, ObjectHandle, UserHandle},
     policy::Preferences,
@@ -42,6 +45,14 @@ pub enum ToPeerServer {
     Replace(Replace),
     /// A user of the dialling server asks where a user's client is.
     Resolve(Resolve),
+    /// A user of the dialling server wants a relayed link to one of the accepting server's.
+    RelayCall(RelayCall),
+    /// Bytes on a relayed link.
+    RelayData(RelayData),
+    /// Room on a relayed link.
+    RelayCredit(RelayCredit),
+    /// A relayed link is over.
+    RelayClose(RelayClose),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.
@@ -68,6 +79,14 @@ pub enum FromPeerServer {
     ReplaceDone(ReplaceDone),
     /// Where the user's client is.
     Resolved(Resolved),
+    /// A relayed link stands.
+    RelayOpened(RelayOpened),
+    /// Bytes on a relayed link.
+    RelayData(RelayData),
+    /// Room on a relayed link.
+    RelayCredit(RelayCredit),
+    /// A relayed link was refused, or is over.
+    RelayClose(RelayClose),
     /// The request is not granted.
     Refused(Refused),
     /// A sign of life is wanted.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::PROGRAM;
 
-fn deny(handle: &str) -> Value {
-    json!({"command": "set-preferences", "allow": [], "deny": [handle], "default": "allow"})
+fn deny(handle: &str, allowed: &str) -> Value {
+    json!({"command": "set-preferences", "allow": [allowed], "deny": [handle], "default": "allow"})
 }
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn preferences_set_away_hold_at_home() {
     let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home1).await;
     let mut dave = town.citizen("dave", &home2, &home2).await;
-    let set = alice.done(deny(bob.handle()), "preferences-set").await;
+    let set = alice.done(deny(bob.handle(), dave.handle()), "preferences-set").await;
     assert_eq!(set["version"], 1);
     alice.done(json!({"command": "logout"}), "logged-out").await;
     let address_at_home = alice.address().to_owned();
@@ -26,13 +26,16 @@ async fn preferences_set_away_hold_at_home() {
     let mut alice = town.client("alice", &home1, &home2).await;
     let logged_in = alice.logs_in().await;
     assert_eq!(logged_in["epoch"], 2);
-    assert_eq!(logged_in["preferences"], json!({"allow": [], "deny": [bob.handle()], "default": "allow"}));
+    assert_eq!(
+        logged_in["preferences"],
+        json!({"allow": [dave.handle()], "deny": [bob.handle()], "default": "allow"})
+    );
     let lookup = json!({"command": "lookup", "handle": alice.handle()});
     assert_eq!(bob.refused(lookup.clone()).await["code"], "unavailable");
     let found = dave.done(lookup.clone(), "address").await;
     assert_eq!(found["address"], alice.address());
     assert_ne!(found["address"], address_at_home);
-    let set = alice.done(deny(dave.handle()), "preferences-set").await;
+    let set = alice.done(deny(dave.handle(), bob.handle()), "preferences-set").await;
     assert_eq!(set["version"], 2);
     assert_eq!(dave.refused(lookup.clone()).await["code"], "unavailable");
     assert_eq!(bob.done(lookup.clone(), "address").await["address"], alice.address());
@@ -64,6 +67,8 @@ async fn a_newer_login_takes_the_place_of_an_older_one() {
     let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
     let mut bob = town.citizen("bob", &home2, &home2).await;
     let mut first = town.citizen("alice", &home1, &home1).await;
+    first.allows(&[bob.handle()]).await;
+    bob.allows(&[first.handle()]).await;
     let session = first.creates().await;
     first.brings_in(&session, &mut bob, &mut []).await;
 

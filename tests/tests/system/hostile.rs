@@ -26,6 +26,7 @@ const HALF_A_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
 /// A new user comes, finds and is found, and talks with somebody who was there before.
 async fn served(town: &Town, home: &Service, name: &str, alice: &mut Client) {
     let mut guest = town.citizen(name, home, home).await;
+    alice.allows(&[guest.handle()]).await;
     assert_eq!(guest.finds(alice.handle()).await, alice.address());
     let session = guest.creates().await;
     guest.brings_in(&session, alice, &mut []).await;

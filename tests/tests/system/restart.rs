@@ -18,8 +18,9 @@ async fn all_talk(session: &str, people: &mut [&mut Client], text: &str) {
     }
 }
 
-fn preferences(denied: &str) -> Value {
-    json!({"allow": [], "deny": [denied], "default": "allow"})
+/// Preferences that list these people.
+fn preferences(allowed: &[&str], denied: &[&str]) -> Value {
+    json!({"allow": allowed, "deny": denied, "default": "allow"})
 }
 
 /// Whatever way a server ends, what it acknowledged stands, and sessions do not need it.
@@ -29,15 +30,28 @@ async fn a_server_ends_and_comes_back(end: impl AsyncFn(&mut Service)) {
     let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home1).await;
     let mut carol = town.citizen("carol", &home2, &home2).await;
+    let mut dave = town.citizen("dave", &home1, &home1).await;
+    // Each lists all others, so that they talk without a server.
+    let people = [&alice, &bob, &carol, &dave].map(|client| client.handle().to_owned());
+    let people = {
+        let mut sorted = people.to_vec();
+        sorted.sort();
+        sorted
+    };
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    for client in [&mut bob, &mut carol, &mut dave] {
+        client.allows(&people).await;
+    }
+    let denied = ["00000000000000000000000000000001@home2.example"];
+    let mut set = preferences(&people, &denied);
+    set["command"] = "set-preferences".into();
+    assert_eq!(alice.done(set, "preferences-set").await["version"], 1);
     let session = alice.creates().await;
     alice.brings_in(&session, &mut bob, &mut []).await;
     alice.brings_in(&session, &mut carol, &mut [&mut bob]).await;
-    let mut set = preferences("00000000000000000000000000000001@home2.example");
-    set["command"] = "set-preferences".into();
-    assert_eq!(alice.done(set, "preferences-set").await["version"], 1);
 
     end(&mut home1).await;
-    for client in [&mut alice, &mut bob] {
+    for client in [&mut alice, &mut bob, &mut dave] {
         client.sees(json!({"event": "disconnected"})).await;
     }
     all_talk(&session, &mut [&mut alice, &mut bob, &mut carol], "without a server").await;
@@ -45,7 +59,8 @@ async fn a_server_ends_and_comes_back(end: impl AsyncFn(&mut Service)) {
 
     home1.start_again().await;
     let again = alice.sees(json!({"event": "logged-in", "epoch": 2, "version": 1})).await;
-    assert_eq!(again["preferences"], preferences("00000000000000000000000000000001@home2.example"));
+    assert_eq!(again["preferences"], preferences(&people, &denied));
+    dave.sees(json!({"event": "logged-in", "epoch": 2})).await;
     bob.sees(json!({"event": "logged-in", "epoch": 2})).await;
     assert_eq!(carol.finds(alice.handle()).await, alice.address());
     assert_eq!(bob.finds(carol.handle()).await, carol.address());
@@ -55,7 +70,6 @@ async fn a_server_ends_and_comes_back(end: impl AsyncFn(&mut Service)) {
     all_talk(&session, &mut [&mut alice, &mut bob, &mut carol], "with a server again").await;
 
     // A fourth joins the session that has seen it all.
-    let mut dave = town.citizen("dave", &home1, &home1).await;
     alice.brings_in(&session, &mut dave, &mut [&mut bob, &mut carol]).await;
     all_talk(&session, &mut [&mut alice, &mut bob, &mut carol, &mut dave], "four of us").await;
     for client in [alice, bob, carol, dave] {
@@ -80,6 +94,9 @@ async fn a_server_that_is_asked_to_end_tells_everybody_and_leaves_its_database_w
     let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home2).await;
     let mut carol = town.citizen("carol", &home2, &home2).await;
+    alice.allows(&[carol.handle()]).await;
+    bob.allows(&[carol.handle()]).await;
+    carol.allows(&[bob.handle()]).await;
     assert_eq!(carol.finds(alice.handle()).await, alice.address());
     home1.stop().await;
     let told = alice.sees(json!({"event": "disconnected"})).await;
@@ -98,7 +115,7 @@ async fn a_server_that_is_asked_to_end_tells_everybody_and_leaves_its_database_w
     carol.misses(alice.handle()).await;
     assert_eq!(carol.finds(bob.handle()).await, bob.address());
     assert_eq!(bob.finds(carol.handle()).await, carol.address());
-    let mut set = preferences(carol.handle());
+    let mut set = preferences(&[], &[carol.handle()]);
     set["command"] = "set-preferences".into();
     assert_eq!(bob.refused(set.clone()).await["code"], "home-unreachable");
     assert_eq!(carol.finds(bob.handle()).await, bob.address(), "the preferences are as they were");
@@ -108,8 +125,8 @@ async fn a_server_that_is_asked_to_end_tells_everybody_and_leaves_its_database_w
 
     home1.start_again().await;
     let logged_in = bob.logs_in().await;
-    assert_eq!((&logged_in["epoch"], &logged_in["version"]), (&json!(2), &json!(0)));
-    assert_eq!(bob.done(set, "preferences-set").await["version"], 1);
+    assert_eq!((&logged_in["epoch"], &logged_in["version"]), (&json!(2), &json!(1)));
+    assert_eq!(bob.done(set, "preferences-set").await["version"], 2);
     carol.misses(bob.handle()).await;
 }
 
@@ -117,9 +134,13 @@ async fn a_server_that_is_asked_to_end_tells_everybody_and_leaves_its_database_w
 async fn the_directory_node_crashes_and_comes_back() {
     let mut town = Town::found(PROGRAM).await;
     let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
-    let alice = town.citizen("alice", &home1, &home1).await;
+    let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home1).await;
     let mut carol = town.citizen("carol", &home2, &home2).await;
+    let mut askers = [bob.handle(), carol.handle()];
+    askers.sort_unstable();
+    alice.allows(&askers).await;
+    bob.allows(&[carol.handle()]).await;
     assert_eq!(carol.finds(alice.handle()).await, alice.address());
 
     town.node.crash().await;
@@ -136,6 +157,7 @@ async fn the_directory_node_crashes_and_comes_back() {
     assert_eq!(carol.finds(alice.handle()).await, alice.address());
     dave.registers().await;
     dave.logs_in().await;
+    dave.allows(&[carol.handle()]).await;
     bob.logs_in().await;
     assert_eq!(carol.finds(bob.handle()).await, bob.address());
     assert_eq!(carol.finds(dave.handle()).await, dave.address());
@@ -150,10 +172,13 @@ async fn a_server_that_stands_still_holds_up_nobody_else() {
     let town = Town::found(PROGRAM).await;
     let (home1, mut home2) = (town.server("home1.example").await, town.server("home2.example").await);
     let mut alice = town.citizen("alice", &home1, &home1).await;
-    let bob = town.citizen("bob", &home1, &home1).await;
+    let mut bob = town.citizen("bob", &home1, &home1).await;
     let mut carol = town.citizen("carol", &home2, &home2).await;
     let mut dave = town.client("dave", &home2, &home1).await;
     dave.registers().await;
+    bob.allows(&[alice.handle()]).await;
+    carol.allows(&[alice.handle()]).await;
+    alice.allows(&[carol.handle()]).await;
     let session = alice.creates().await;
     alice.brings_in(&session, &mut carol, &mut []).await;
 

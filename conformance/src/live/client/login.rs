@@ -105,11 +105,11 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
 };
 
 /// A client that is registered, and whose user logs in: the login has come, and has no answer.
-struct Counter {
-    realm: Arc<Realm>,
+pub(super) struct Counter {
+    pub(super) realm: Arc<Realm>,
     server: Arc<Server>,
     client: Client,
-    desk: Desk,
+    pub(super) desk: Desk,
     login: Login,
     command: u64,
 }
@@ -132,7 +132,7 @@ impl Counter {
     }
 
     /// ..and is answered.
-    async fn logged_in(world: &World) -> Result<Self, Failure> {
+    pub(super) async fn logged_in(world: &World) -> Result<Self, Failure> {
         let mut counter = Self::asked(world).await?;
         counter.desk.send(&FromServer::LoggedIn(counter.server.logged_in(&counter.login))).await?;
         counter.client.answered(counter.command, "logged-in").await?;

@@ -16,6 +16,7 @@ mod realm;
 mod scene;
 mod server;
 
+mod bridge;
 mod certificates;
 mod closing;
 mod coordinator;
@@ -29,6 +30,7 @@ mod member;
 mod messages;
 mod newcomer;
 mod registration;
+mod relay;
 
 use super::LiveCase;
 
@@ -53,6 +55,7 @@ use live_cases;
 const ALL: &[&[LiveCase]] = &[
     links::CASES,
     instants::CASES,
+    relay::CASES,
     dialling::CASES,
     registration::CASES,
     login::CASES,

@@ -197,6 +197,15 @@ impl Person {
         dialled.map(|(peer, connection)| Link::new(connection, Some(&peer)))
     }
 
+    /// Dials a client over bytes that lead to it, and is greeted.
+    pub(super) async fn dial_over(&self, stream: TcpStream, whom: &UserHandle) -> Result<Link, Failure> {
+        let dialler = Dialler::new(Some(self.credentials.clone()), Arc::clone(&self.trust), clock());
+        let whom = Identity::User(whom.clone());
+        let dialled = dialler.dial_over::<ClientMessage, _>(stream, &whom, None).await;
+        let dialled = dialled.map_err(|error| Failure::unexpected("a relayed link that is greeted", error));
+        dialled.map(|(peer, connection)| Link::new(connection, Some(&peer)))
+    }
+
     fn acceptor(&self) -> Acceptor {
         Acceptor::new(Port::ClientClient, self.credentials.clone(), Arc::clone(&self.trust), clock())
     }

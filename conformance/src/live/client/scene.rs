@@ -31,6 +31,19 @@ pub(super) const A: u8 = 0x10;
 pub(super) const B: u8 = 0x70;
 pub(super) const C: u8 = 0x90;
 
+/// Who the three people are.
+pub(super) fn people(realm: &Realm) -> [UserHandle; 3] {
+    [realm.home.handle(A), realm.elsewhere.handle(B), realm.home.handle(C)]
+}
+
+/// Preferences that list these people, so that the client dials them.
+pub(super) fn listing(users: &[UserHandle]) -> Result<Preferences, Failure> {
+    let mut allow = users.to_vec();
+    allow.sort();
+    let allow = allow.try_into().map_err(Failure::harness)?;
+    Ok(Preferences { allow, ..Preferences::default() })
+}
+
 /// A client that is logged in, and the three people whom it may meet. In the order of the handles: a, the client, b, c.
 pub(super) struct Scene {
     pub(super) realm: Arc<Realm>,
@@ -39,7 +52,7 @@ pub(super) struct Scene {
     pub(super) a: Person,
     pub(super) b: Person,
     pub(super) c: Person,
-    _helper: Option<Helper>,
+    helper: Option<Helper>,
 }
 
 /// The task that answers at the server; it ends with the scene.
@@ -54,7 +67,7 @@ impl Drop for Helper {
 impl Scene {
     /// A client that is registered and logged in.
     pub(super) async fn new(world: &World) -> Result<Self, Failure> {
-        Self::preferring(world, |_| Ok(Preferences::default())).await
+        Self::preferring(world, |realm| listing(&people(realm))).await
     }
 
     /// ..whose preferences are these.
@@ -75,7 +88,7 @@ impl Scene {
         let mut client = Client::start(world, &realm, &server).await?;
         client.done(json!({"command": "register"}), "registered").await?;
         client.done(json!({"command": "login"}), "logged-in").await?;
-        Ok(Self { _helper: Some(helper), ..Self::of(realm, server, client).await? })
+        Ok(Self { helper: Some(helper), ..Self::of(realm, server, client).await? })
     }
 
     /// The people around a client that is logged in, for a server at which a case answers itself.
@@ -85,7 +98,12 @@ impl Scene {
         let c = Person::new(&realm, &realm.home, C).await?;
         let known = [&a, &b, &c].map(|person| (person.handle.clone(), person.address));
         server.book(|book| book.addresses.extend(known));
-        Ok(Self { realm, server, client, a, b, c, _helper: None })
+        Ok(Self { realm, server, client, a, b, c, helper: None })
+    }
+
+    /// The connection of the client with its server ends without a word.
+    pub(super) fn server_is_gone(&mut self) {
+        self.helper = None;
     }
 
     pub(super) fn me(&self) -> UserHandle {
@@ -250,7 +268,11 @@ pub(super) struct Chair {
 impl Chair {
     /// The client has created a session and invited person a, who has not answered.
     pub(super) async fn inviting(world: &World) -> Result<(Self, Link), Failure> {
-        let mut scene = Scene::new(world).await?;
+        Self::inviting_in(Scene::new(world).await?).await
+    }
+
+    /// As [`Chair::inviting`], in a scene that is set already.
+    pub(super) async fn inviting_in(mut scene: Scene) -> Result<(Self, Link), Failure> {
         let created = scene.client.done(json!({"command": "create"}), "created").await?;
         let session = session_of(&created)?;
         scene.client.invite(session, &scene.a.handle).await?;
@@ -271,7 +293,12 @@ impl Chair {
 
     /// A session of the client and person a.
     pub(super) async fn of_two(world: &World) -> Result<(Self, Link), Failure> {
-        let (mut chair, mut to_a) = Self::inviting(world).await?;
+        Self::of_two_in(Scene::new(world).await?).await
+    }
+
+    /// As [`Chair::of_two`], in a scene that is set already.
+    pub(super) async fn of_two_in(scene: Scene) -> Result<(Self, Link), Failure> {
+        let (mut chair, mut to_a) = Self::inviting_in(scene).await?;
         let newcomer = chair.scene.a.member();
         chair.join(&mut to_a, &newcomer).await?;
         to_a.say(&chair.epoch, SessionBody::Complete(Complete {})).await?;

@@ -24,10 +24,12 @@ use antiphon_spec::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 
 use super::{
+    bridge::{Call, Relay},
     line::Line,
     realm::{Realm, clock},
 };
@@ -44,10 +46,15 @@ pub(super) type Desk = Line<FromServer, ToServer>;
 /// What the server knows, and what it was asked.
 #[derive(Default)]
 pub(super) struct Book {
+    /// What is told to those who ask.
     pub(super) addresses: BTreeMap<UserHandle, ContactAddress>,
+    /// Where relayed links lead to.
+    pub(super) relayed: BTreeMap<UserHandle, ContactAddress>,
     pub(super) profile: Option<Profile>,
     pub(super) logins: u64,
     pub(super) asked: Vec<ToServer>,
+    /// What comes over relayed links is passed on, and makes no room for more.
+    pub(super) withholds_credit: bool,
 }
 
 /// Two ports at which nobody answers yet.
@@ -58,6 +65,8 @@ pub(super) struct Server {
     pub(super) registration_address: ContactAddress,
     pub(super) address: ContactAddress,
     book: Mutex<Book>,
+    /// Who calls the client next, and over which bytes.
+    calls: (mpsc::UnboundedSender<Call>, tokio::sync::Mutex<mpsc::UnboundedReceiver<Call>>),
 }
 
 impl Server {
@@ -71,6 +80,10 @@ impl Server {
             registration_address,
             address,
             book: Mutex::default(),
+            calls: {
+                let (sender, calls) = mpsc::unbounded_channel();
+                (sender, calls.into())
+            },
         })
     }
 
@@ -172,9 +185,33 @@ impl Server {
     /// Serves the client's next connection until it ends.
     pub(super) async fn serve(&self) -> Result<(), Failure> {
         let mut line = self.desk().await?;
-        while let Some(message) = line.read().await? {
-            let answer = self.answer(&message);
+        let mut calls = self.calls.1.lock().await;
+        let (mut relay, mut relayed) = Relay::new();
+        loop {
+            let message = tokio::select! {
+                message = line.read() => message?,
+                Some(call) = calls.recv() => {
+                    line.send(&relay.call(call)).await?;
+                    continue;
+                }
+                Some(message) = relayed.recv() => {
+                    line.send(&message).await?;
+                    continue;
+                }
+            };
+            let Some(message) = message else { return Ok(()) };
             self.book(|book| book.asked.push(message.clone()));
+            let answer = match &message {
+                ToServer::RelayOpen(open) => {
+                    let to = self.book(|book| book.relayed.get(open.called.handle()).copied());
+                    Some(relay.open(open.link, to).await)
+                }
+                other => {
+                    let credit = !self.book(|book| book.withholds_credit);
+                    relay.take(other, credit).await;
+                    self.answer(other)
+                }
+            };
             if let Some(answer) = answer {
                 line.send(&answer).await?;
             }
@@ -182,7 +219,41 @@ impl Server {
                 return line.goodbye().await;
             }
         }
-        Ok(())
+    }
+
+    /// Calls the client: bytes that lead there, once it has opened the link.
+    pub(super) async fn call(&self, caller: &UserHandle) -> Result<TcpStream, Failure> {
+        let (listener, address) = live::bind().await?;
+        let (here, there) = tokio::join!(TcpStream::connect(address.0), listener.accept());
+        let (here, (there, _)) = (here.map_err(Failure::harness)?, there.map_err(Failure::harness)?);
+        let (opened, answer) = oneshot::channel();
+        let call = Call { caller: caller.clone(), stream: there, opened };
+        self.calls.0.send(call).map_err(Failure::harness)?;
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(())) => Ok(here),
+            Ok(Err(_)) => Err(Failure::unexpected("relay-opened", "relay-close")),
+            Err(_) => Err(Failure::unexpected("relay-opened", "nothing")),
+        }
+    }
+
+    /// Waits until something of this kind has come from the client.
+    pub(super) async fn hears<T>(
+        &self,
+        what: &str,
+        wanted: impl Fn(&ToServer) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = self.book(|book| book.asked.iter().find_map(&wanted)) {
+                return Ok(found);
+            }
+            if tokio::time::Instant::now() > until {
+                let asked = self.book(|book| super::line::shown(&book.asked));
+                return Err(Failure::unexpected(what, asked));
+            }
+            // The client's message is on its way; there is nothing else to wait for.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     fn answer(&self, message: &ToServer) -> Option<FromServer> {
@@ -202,7 +273,16 @@ impl Server {
             }
             ToServer::Logout(logout) => Some(FromServer::LoggedOut(LoggedOut { id: logout.id })),
             ToServer::Ping(ping) => Some(FromServer::pong(ping.number)),
-            ToServer::Pong(_) | ToServer::Goodbye(_) | ToServer::Error(_) => None,
+            ToServer::RelayExpect(_)
+            | ToServer::RelayForget(_)
+            | ToServer::RelayOpen(_)
+            | ToServer::RelayOpened(_)
+            | ToServer::RelayData(_)
+            | ToServer::RelayCredit(_)
+            | ToServer::RelayClose(_)
+            | ToServer::Pong(_)
+            | ToServer::Goodbye(_)
+            | ToServer::Error(_) => None,
         }
     }
 }

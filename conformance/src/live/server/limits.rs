@@ -146,6 +146,7 @@ async fn a_fault_of_one(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (user, other) = (stage.account().await?, stage.account().await?);
     let mut first = stage.logged_in(&user).await?;
+    first.allows(&[&other.handle]).await?;
     let (faulty, mut third) = (stage.client(&user).await?, stage.client(&user).await?);
     let mut other_client = stage.logged_in(&other).await?;
     faulty.break_a_rule().await?;

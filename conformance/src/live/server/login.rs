@@ -465,6 +465,9 @@ async fn renews_the_record(world: Arc<World>) -> Done {
 async fn keeps_the_address(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (user, asker) = (stage.account().await?, stage.account().await?);
+    let mut before = stage.logged_in(&user).await?;
+    before.allows(&[&asker.handle]).await?;
+    before.log_out().await?;
     let mut asker = stage.logged_in(&asker).await?;
     for text in ["192.0.2.77:4711", "[2001:db8::7]:65535", "192.0.2.77:1"] {
         let mut client = stage.client(&user).await?;
@@ -498,8 +501,10 @@ async fn home_down_later(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let mut home = stage.played("home").await?;
     let (visitor, other) = (stage.visitor(&home)?, stage.account().await?);
-    let mut client = stage.logged_in_away(&mut home, &visitor, 1, profile(0, &[], &[], true)).await?;
+    let allowed = profile(0, &[], &[&other.handle.to_string()], true);
+    let mut client = stage.logged_in_away(&mut home, &visitor, 1, allowed).await?;
     let mut other_client = stage.logged_in(&other).await?;
+    other_client.allows(&[&visitor.handle]).await?;
     home.stop();
     expect_equal("the other's address", &Ok(other_client.address()), &client.lookup(&other.handle).await?)?;
     expect_equal(

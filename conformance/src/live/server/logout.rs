@@ -161,6 +161,7 @@ async fn takes_the_user_off_the_list(world: Arc<World>) -> Done {
     let mut asker_client = stage.logged_in(&asker).await?;
     let mut peer = stage.played("other").await?.dial(&stage).await?;
     let mut client = stage.logged_in(&user).await?;
+    client.allows(&[&asker.handle]).await?;
     expect_equal("the address before", &Ok(client.address()), &asker_client.lookup(&user.handle).await?)?;
     client.log_out().await?;
     let unavailable = Err(ErrorCode::Unavailable);

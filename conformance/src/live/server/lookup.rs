@@ -143,9 +143,11 @@ async fn two(stage: &Stage) -> Result<(Client, Played, UserHandle), Failure> {
 
 async fn own_list_first(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
-    let (mut asker, other, _) = two(&stage).await?;
-    let user = stage.account().await?;
-    let client = stage.logged_in(&user).await?;
+    let other = stage.played("other").await?;
+    let (asker, user) = (stage.account().await?, stage.account().await?);
+    let mut client = stage.logged_in(&user).await?;
+    client.allows(&[&asker.handle]).await?;
+    let mut asker = stage.logged_in(&asker).await?;
     stage.node().put(user.handle.id, other.record(u64::MAX));
     expect_equal("the address", &Ok(client.address()), &asker.lookup(&user.handle).await?)?;
     expect_equal("what the other server was asked", &0, &other.asked())
@@ -235,7 +237,8 @@ async fn location_refuses(world: Arc<World>) -> Done {
 async fn location_down(world: Arc<World>) -> Done {
     let stage = Stage::alone(&world, super::stage::Alone::default()).await?;
     let (asker, user) = (stage.account().await?, stage.account().await?);
-    let (mut client, there) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    let (mut client, mut there) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    there.allows(&[&asker.handle]).await?;
     let expected = frame(&mut client, &stage.stranger()?.handle).await?;
     stage.node().go_down();
     expect_equal("the frame", &expected, &frame(&mut client, &stage.stranger()?.handle).await?)?;
@@ -292,7 +295,8 @@ async fn connection_lost(world: Arc<World>) -> Done {
 async fn whole_handle(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (asker, user) = (stage.account().await?, stage.account().await?);
-    let (mut client, there) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    let (mut client, mut there) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    there.allows(&[&asker.handle]).await?;
     let namesake =
         UserHandle { id: user.handle.id, home: "elsewhere.example".parse().map_err(Failure::harness)? };
     expect_equal("the answer", &Err(ErrorCode::Unavailable), &client.lookup(&namesake).await?)?;
@@ -302,7 +306,8 @@ async fn whole_handle(world: Arc<World>) -> Done {
 async fn address_of_the_newer_login(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (asker, user) = (stage.account().await?, stage.account().await?);
-    let (mut client, first) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    let (mut client, mut first) = (stage.logged_in(&asker).await?, stage.logged_in(&user).await?);
+    first.allows(&[&asker.handle]).await?;
     expect_equal("the address", &Ok(first.address()), &client.lookup(&user.handle).await?)?;
     let second = stage.logged_in(&user).await?;
     expect_equal("the address then", &Ok(second.address()), &client.lookup(&user.handle).await?)

@@ -9,6 +9,7 @@ mod logout;
 mod lookup;
 mod preferences;
 mod registration;
+mod relay;
 mod replacement;
 mod resolve;
 mod restart;
@@ -21,6 +22,7 @@ use super::LiveCase;
 /// The cases of this folder, chapter by chapter.
 pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
     [
+        relay::CASES,
         registration::CASES,
         issued::CASES,
         login::CASES,

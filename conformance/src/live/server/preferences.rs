@@ -158,13 +158,14 @@ async fn version_conflict_at_home(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (user, asker) = (stage.account().await?, stage.account().await?);
     let mut client = stage.logged_in(&user).await?;
-    for version in [1, u64::MAX] {
+    client.allows(&[&asker.handle]).await?;
+    for version in [0, 2, u64::MAX] {
         let set = client.set(&profile(version, &[], &[], false)).await?;
         expect_equal("the answer", &Err(ErrorCode::VersionConflict), &set)?;
     }
     let mut asker = stage.logged_in(&asker).await?;
     expect_equal("the address", &Ok(client.address()), &asker.lookup(&user.handle).await?)?;
-    expect_equal("set", &Ok(ProfileVersion(1)), &client.set(&profile(0, &[], &[], true)).await?)
+    expect_equal("set", &Ok(ProfileVersion(2)), &client.set(&profile(1, &[], &[], true)).await?)
 }
 
 async fn refused_by_the_home_server(world: Arc<World>) -> Done {
@@ -211,7 +212,7 @@ async fn judge_when_set(world: Arc<World>) -> Done {
         (profile(0, &[&asker_text], &[], true), &unavailable),
         (profile(1, &[], &[&asker_text], false), &told),
         (profile(2, &[], &[], false), &unavailable),
-        (profile(3, &[], &[], true), &told),
+        (profile(3, &[], &[&asker_text], true), &told),
     ];
     for (preferences, expected) in rounds {
         let set = client.set(&preferences).await?;
@@ -226,17 +227,14 @@ async fn judge_not_before_set(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let (mut home, user, mut client) = visit(&stage).await?;
     let mut peer = home.dial(&stage).await?;
-    let id = client.ask_set(&profile(3, &[], &[], false)).await?;
+    let asker = home.user()?;
+    let id = client.ask_set(&profile(3, &[], &[&asker.to_string()], false)).await?;
     let store = home.store().await?;
-    expect_equal("the address", &Ok(client.address()), &peer.resolve(&user.handle, &user.handle).await?)?;
+    expect_equal("the answer", &Err(ErrorCode::Unavailable), &peer.resolve(&user.handle, &asker).await?)?;
     store.stored(4);
     let set = want!(client.next().await?, FromServer::PreferencesSet(it) => it; "preferences-set")?;
     expect_equal("the ID", &id, &set.id)?;
-    expect_equal(
-        "the answer then",
-        &Err(ErrorCode::Unavailable),
-        &peer.resolve(&user.handle, &user.handle).await?,
-    )
+    expect_equal("the address then", &Ok(client.address()), &peer.resolve(&user.handle, &asker).await?)
 }
 
 async fn lists_at_the_bound(world: Arc<World>) -> Done {

@@ -63,9 +63,9 @@ pub(super) const CASES: &[LiveCase] = &[
     ),
     case(
         "resolve/default",
-        &["PREF-001", "ADDR-005"],
-        "Who stands on no list is told or denied as the default says.",
-        |world| Box::pin(judged(world, &[(false, false, true, true), (false, false, false, false)])),
+        &["ADDR-005", "PREF-001"],
+        "Who stands on no list is not told, whatever the default.",
+        |world| Box::pin(judged(world, &[(false, false, true, false), (false, false, false, false)])),
     ),
     case(
         "resolve/lists-hold-whole-handles",
@@ -101,10 +101,13 @@ async fn visit(
 async fn tells_the_address(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let user = stage.account().await?;
-    let client = stage.logged_in(&user).await?;
+    let mut client = stage.logged_in(&user).await?;
     let other = stage.played("other").await?;
     let mut peer = other.dial(&stage).await?;
-    expect_equal("the address", &Ok(client.address()), &peer.resolve(&user.handle, &other.user()?).await?)
+    let asker = other.user()?;
+    client.allows(&[&asker]).await?;
+    expect_equal("the address", &Ok(client.address()), &peer.resolve(&user.handle, &asker).await?)?;
+    expect_equal("the user's own", &Ok(client.address()), &peer.resolve(&user.handle, &user.handle).await?)
 }
 
 async fn own_list_alone(world: Arc<World>) -> Done {
@@ -122,11 +125,12 @@ async fn own_list_alone(world: Arc<World>) -> Done {
 async fn whole_handle(world: Arc<World>) -> Done {
     let stage = Stage::shared(&world).await?;
     let user = stage.account().await?;
-    let client = stage.logged_in(&user).await?;
+    let mut client = stage.logged_in(&user).await?;
     let other = stage.played("other").await?;
     let mut peer = other.dial(&stage).await?;
     let namesake = UserHandle { id: user.handle.id, home: other.name().clone() };
     let asker = other.user()?;
+    client.allows(&[&asker]).await?;
     expect_equal("the answer", &Err(ErrorCode::Unavailable), &peer.resolve(&namesake, &asker).await?)?;
     expect_equal("the address", &Ok(client.address()), &peer.resolve(&user.handle, &asker).await?)
 }
@@ -175,9 +179,9 @@ async fn lists_hold_whole_handles(world: Arc<World>) -> Done {
         let mut home = stage.played("home").await?;
         let (user, asker) = (stage.visitor(&home)?, home.user()?);
         let namesake = format!("{}@namesake.example", asker.id);
-        let list = [namesake.as_str()];
+        let (list, own) = ([namesake.as_str()], asker.to_string());
         let preferences =
-            if is_denied { profile(0, &list, &[], true) } else { profile(0, &[], &list, false) };
+            if is_denied { profile(0, &list, &[&own], true) } else { profile(0, &[], &list, false) };
         let handle = user.handle.clone();
         let (client, mut peer) = visit(&stage, user, &mut home, preferences).await?;
         let expected = if is_denied { Ok(client.address()) } else { Err(ErrorCode::Unavailable) };
@@ -194,7 +198,9 @@ async fn denied_on_a_full_list(world: Arc<World>) -> Done {
     let list: Vec<String> = (1..=200).map(handle).collect();
     let [last, neighbour] = [200, 201].map(|number| handle(number).parse::<UserHandle>());
     let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    let preferences = profile(0, &list, &[], true);
+    let allowed = [handle(200), handle(201)];
+    let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
+    let preferences = profile(0, &list, &allowed, true);
     let asked = user.handle.clone();
     let (client, mut peer) = visit(&stage, user, &mut home, preferences).await?;
     let last = last.map_err(Failure::harness)?;

@@ -136,7 +136,9 @@ async fn preferences(world: Arc<World>) -> Done {
 async fn log_in_again(world: Arc<World>) -> Done {
     let mut stage = Stage::alone(&world, Alone::default()).await?;
     let (user, asker) = (stage.account().await?, stage.account().await?);
-    let epoch = stage.client(&user).await?.log_in().await?.epoch;
+    let mut before = stage.client(&user).await?;
+    let epoch = before.log_in().await?.epoch;
+    before.allows(&[&asker.handle]).await?;
     crash(&mut stage).await?;
     let mut client = stage.client(&user).await?;
     let again = client.log_in().await?.epoch;

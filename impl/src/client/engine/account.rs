@@ -46,8 +46,10 @@ pub(super) enum Login {
 pub(super) enum Purpose {
     /// The command `lookup`.
     Lookup { id: Option<u64>, handle: UserHandle },
-    /// A link to open.
+    /// The address for a link.
     Link { place: Place, target: Option<Target> },
+    /// A relayed link.
+    Call { place: Place, target: Option<Target> },
     /// The command `set-preferences`.
     Preferences { id: Option<u64>, preferences: Preferences },
     /// The command `logout`, or `quit`.
@@ -245,6 +247,25 @@ impl Engine {
         Ok(token)
     }
 
+    /// Lets members through to this session; without a login, it is done with the next one.
+    //= spec/text/relay.md#tags
+    //# RELAY-001: A client MUST send `relay-expect` with the relay tag of a session before it sends the tag to anybody else.
+    pub(super) fn tell_server(&self, ask: Ask) {
+        if let Login::In { requests, .. } = &self.login
+            && requests.try_send((Token(0), ask)).is_err()
+        {
+            tracing::debug!("the server does not hear of a relay tag");
+        }
+    }
+
+    //= spec/text/relay.md#tags
+    //# RELAY-003: A client MUST send `relay-expect` after each login for every session that it is in.
+    fn expect_all(&self) {
+        for conversation in self.sessions.values() {
+            self.tell_server(Ask::Expect(conversation.relay));
+        }
+    }
+
     pub(super) fn set_preferences(&mut self, id: Option<u64>, preferences: Preferences) {
         let Login::In { version, .. } = &self.login else {
             return self.refuse_command(id, "set-preferences", Refusal::NotLoggedIn);
@@ -270,11 +291,18 @@ impl Engine {
                 self.reconnects = 0;
                 let event = ClientEvent::LoggedIn { epoch, version, preferences: messaging };
                 self.answer(command.flatten(), event);
+                self.expect_all();
             }
             News::NotLoggedIn(failure) => self.not_logged_in(failure),
             News::Answered(token, answer) => {
                 if let Some(purpose) = self.pending.remove(&token) {
                     self.answered(token, purpose, answer);
+                }
+            }
+            News::Called(stream) => {
+                // A listener with so many before it takes none; the stream ends, and with it the link.
+                if let Some(relayed) = &self.relayed {
+                    let _ = relayed.try_send(stream);
                 }
             }
             News::Replaced(epoch) => {
@@ -330,6 +358,10 @@ impl Engine {
                 let address = if let Answer::Address(address) = answer { Some(address) } else { None };
                 self.address_told(place, target, token, address);
             }
+            (Purpose::Call { place, target }, answer) => {
+                let stream = if let Answer::Relayed(stream) = answer { Some(stream) } else { None };
+                self.relay_opened(place, target, token, stream);
+            }
             (Purpose::Preferences { id, preferences }, Answer::PreferencesSet(new)) => {
                 if let Login::In { version, .. } = &mut self.login {
                     *version = new;
@@ -355,7 +387,9 @@ impl Engine {
         let code = match answer {
             Answer::Refused(code) => *code,
             // The connection takes no answer of another kind than the request's.
-            Answer::Address(_) | Answer::PreferencesSet(_) | Answer::LoggedOut => ErrorCode::Internal,
+            Answer::Address(_) | Answer::Relayed(_) | Answer::PreferencesSet(_) | Answer::LoggedOut => {
+                ErrorCode::Internal
+            }
         };
         self.refuse_command(id, command, code);
     }
@@ -365,7 +399,9 @@ impl Engine {
         for (token, purpose) in std::mem::take(&mut self.pending) {
             match purpose {
                 Purpose::Lookup { id, .. } => self.refuse_command(id, "lookup", Refusal::Unreachable),
-                Purpose::Link { place, target } => self.address_told(place, target, token, None),
+                Purpose::Link { place, .. } | Purpose::Call { place, .. } => {
+                    self.relay_opened(place, None, token, None);
+                }
                 Purpose::Preferences { id, .. } => {
                     self.refuse_command(id, "set-preferences", Refusal::Unreachable);
                 }

@@ -4,7 +4,11 @@
 
 use std::collections::VecDeque;
 
-use antiphon_protocol::{certificate::VerifiedPeer, connection::encode_message, tls::now};
+use antiphon_protocol::{
+    certificate::VerifiedPeer,
+    connection::{DialError, Dialler, Ended, encode_message},
+    tls::now,
+};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, KeyHash, Peer, UserHandle},
@@ -12,11 +16,12 @@ use antiphon_spec::{
     message::client_client::{
         ClientMessage, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody, SessionMessage,
     },
+    message::relay::{Called, TaggedUser},
     policy::Verdict,
     session::{Event, Session, SessionId, Target},
 };
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{io::DuplexStream, net::TcpStream, sync::mpsc, time::timeout};
 
 use super::{
     Conversation, Dialled, Engine, Incoming, Input,
@@ -25,10 +30,13 @@ use super::{
 };
 use crate::{
     client::{
+        command::SessionName,
+        event::{ClientEvent, Refusal},
         link::{self, Heard, LinkConnection, LinkId},
         registration::chain,
         server_link::{Ask, Token},
-        settings::{INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, SESSIONS_MAX},
+        settings::{DIRECT_PATIENCE, INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, SESSIONS_MAX},
+        stream::{LinkStream, Way},
     },
     mutant::{Mutant, active},
 };
@@ -52,10 +60,60 @@ impl Engine {
             events.push_back(Event::LinkFailed { peer });
             return;
         }
-        let purpose = Purpose::Link { place: place.clone(), target };
-        match self.ask_server(Ask::Lookup(peer.clone()), purpose) {
-            Ok(token) => self.links.put(place, Link::LookingUp(token)),
+        //= spec/text/relay.md#choosing-the-way
+        //# RELAY-031: A client MUST NOT dial the address of a user whom its own user's allow list doesn't name or whom the deny list names.
+        let listed = self.preferences.as_ref().is_some_and(|preferences| preferences.lists(&peer));
+        let asked = if listed || active(Mutant::DialsUnlisted) {
+            let purpose = Purpose::Link { place: place.clone(), target };
+            self.ask_server(Ask::Lookup(peer.clone()), purpose)
+        } else {
+            self.call(&place, target)
+        };
+        match asked {
+            Ok(token) => self.links.put(place, Link::Asking(token)),
             Err(_) => events.push_back(Event::LinkFailed { peer }),
+        }
+    }
+
+    /// Asks for a relayed link.
+    fn call(&mut self, place: &Place, target: Option<Target>) -> Result<Token, Refusal> {
+        let user = place.1.clone();
+        let called = match target {
+            Some(target) => Called::Member(TaggedUser { relay: target.relay, handle: user }),
+            None => Called::User(user),
+        };
+        self.ask_server(Ask::Call(called), Purpose::Call { place: place.clone(), target })
+    }
+
+    /// There is no address, or nobody whom it leads to.
+    //= spec/text/relay.md#choosing-the-way
+    //# RELAY-032: A client MUST open a relayed link to a user whom it may not dial, whose address its local server doesn't tell, or whom it doesn't reach at the address.
+    fn relay(&mut self, place: Place, target: Option<Target>) {
+        let asked = if active(Mutant::RelayNotTried) {
+            Err(Refusal::Protocol(ErrorCode::Unavailable))
+        } else {
+            self.call(&place, target)
+        };
+        match asked {
+            Ok(token) => self.links.put(place, Link::Asking(token)),
+            Err(_) => self.link_failed(&place),
+        }
+    }
+
+    /// The local server was asked for a relayed link, and opened it or not.
+    pub(super) fn relay_opened(
+        &mut self,
+        place: Place,
+        target: Option<Target>,
+        token: Token,
+        stream: Option<DuplexStream>,
+    ) {
+        if !matches!(self.links.get(&place), Some(Link::Asking(asked)) if *asked == token) {
+            return;
+        }
+        match stream {
+            Some(stream) => self.dial(place, target, Over::Stream(stream)),
+            None => self.link_failed(&place),
         }
     }
 
@@ -67,12 +125,12 @@ impl Engine {
         token: Token,
         address: Option<ContactAddress>,
     ) {
-        if !matches!(self.links.get(&place), Some(Link::LookingUp(asked)) if *asked == token) {
+        if !matches!(self.links.get(&place), Some(Link::Asking(asked)) if *asked == token) {
             return;
         }
         match address {
-            Some(address) => self.dial(place, address, target.map(|target| target.key)),
-            None => self.link_failed(&place),
+            Some(address) => self.dial(place, target, Over::Address(address)),
+            None => self.relay(place, target),
         }
     }
 
@@ -83,17 +141,25 @@ impl Engine {
 
     //= spec/text/sessions.md#admission
     //# SESS-063: A newcomer MUST dial every member but its inviter, and refuse a peer that hasn't the handle and the key hash that the epoch has for it.
-    fn dial(&mut self, place: Place, address: ContactAddress, key: Option<KeyHash>) {
+    fn dial(&mut self, place: Place, target: Option<Target>, over: Over) {
         let Some(me) = &self.me else { return };
         let id = self.links.next_id();
         let dialler = me.dialler.clone();
         let whom = Identity::User(place.1.clone());
         let inputs = self.inputs.clone();
-        let demanded = key.filter(|_| !active(Mutant::LinkKeyUnchecked));
+        let demanded = target.map(|target| target.key).filter(|_| !active(Mutant::LinkKeyUnchecked));
         let dialled_place = place.clone();
         let task = self.tasks.spawn(async move {
-            let result = dialler.dial::<ClientMessage>(address, &whom, demanded).await;
-            let dialled = Box::new(Dialled { place: dialled_place, id, key, result });
+            let (way, result) = match over {
+                Over::Address(address) => {
+                    (Way::Direct, dial_address(&dialler, address, &whom, demanded).await)
+                }
+                Over::Stream(stream) => {
+                    let stream = LinkStream::Relayed(stream);
+                    (Way::Relayed, dialler.dial_over(stream, &whom, demanded).await)
+                }
+            };
+            let dialled = Box::new(Dialled { place: dialled_place, id, way, target, result });
             // Without an engine nobody wants the link any more.
             let _ = inputs.send(Input::Dialled(dialled)).await;
         });
@@ -101,7 +167,8 @@ impl Engine {
     }
 
     pub(super) fn dialled(&mut self, dialled: Dialled) {
-        let Dialled { place, id, key, result } = dialled;
+        let Dialled { place, id, way, target, result } = dialled;
+        let key = target.map(|target| target.key);
         let wanted = matches!(self.links.get(&place), Some(Link::Dialling(of, _)) if *of == id);
         let (verified, connection) = match result {
             Ok((_, connection)) if !wanted => return self.refuse_link(connection, None, None, ()),
@@ -109,7 +176,11 @@ impl Engine {
             Err(error) => {
                 tracing::debug!(peer = %place.1, reason = %chain(&error), "no link");
                 if wanted {
-                    self.link_failed(&place);
+                    if way == Way::Direct && may_be_relayed(&error) {
+                        self.relay(place, target);
+                    } else {
+                        self.link_failed(&place);
+                    }
                 }
                 return;
             }
@@ -120,7 +191,10 @@ impl Engine {
             return self.link_failed(&place);
         };
         match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
-            Ok(()) => self.step(place.0, Event::LinkUp { peer }),
+            Ok(()) => {
+                self.tell_linked(&place, way);
+                self.step(place.0, Event::LinkUp { peer });
+            }
             Err(connection) => {
                 self.refuse_link(*connection, None, Some(ErrorCode::LimitReached), ());
                 self.link_failed(&place);
@@ -148,6 +222,11 @@ impl Engine {
         let proved = verified.key().key_hash();
         self.links.put(place, Link::Up(Up { id, peer, proved, queue, task }));
         Ok(())
+    }
+
+    fn tell_linked(&mut self, place: &Place, way: Way) {
+        let (session, handle) = (SessionName(place.0), place.1.clone());
+        self.tell(ClientEvent::Linked { session, handle, way });
     }
 
     // --- links of others ---
@@ -207,13 +286,16 @@ impl Engine {
         let Some(me) = &self.me else { return };
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
         let mut actions = Vec::new();
-        let inviter = peer.handle.clone();
+        let (inviter, relay) = (peer.handle.clone(), member.relay);
         match Session::invited(member, peer, message, verdict, &context, &mut actions) {
             Err(code) => self.close_link(&place, Some(code)),
             Ok(machine) => {
                 let ended = machine.is_ended();
-                let conversation = Conversation::new(machine, Some(inviter));
+                let conversation = Conversation::new(machine, Some(inviter), relay);
                 self.sessions.insert(place.0, conversation);
+                if !ended {
+                    self.tell_server(Ask::Expect(relay));
+                }
                 let mut events = VecDeque::new();
                 self.perform_all(place.0, actions, &mut events);
                 if ended {
@@ -266,10 +348,13 @@ impl Engine {
 
     /// Whether the link was taken; if not, it was refused.
     fn adopt_incoming(&mut self, incoming: Incoming, place: &Place, peer: &Peer) -> bool {
-        let Incoming { peer: verified, connection, message: _, permit } = incoming;
+        let Incoming { peer: verified, way, connection, message: _, permit } = incoming;
         let id = self.links.next_id();
         match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.tell_linked(place, way);
+                true
+            }
             Err(connection) => {
                 self.refuse_link(*connection, None, Some(ErrorCode::LimitReached), permit);
                 false
@@ -300,6 +385,42 @@ impl Engine {
             drop(permit);
         });
     }
+}
+
+/// What is dialled.
+enum Over {
+    /// The peer's address.
+    Address(ContactAddress),
+    /// A relayed link that stands.
+    Stream(DuplexStream),
+}
+
+/// Dials an address: shorter than the protocol allows, since there is another way.
+async fn dial_address(
+    dialler: &Dialler,
+    address: ContactAddress,
+    whom: &Identity,
+    key: Option<KeyHash>,
+) -> Result<(VerifiedPeer, LinkConnection), DialError> {
+    let dialling = async {
+        let unreachable = |source| DialError::Unreachable { address, source };
+        let stream = TcpStream::connect(address.0).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        dialler.dial_over::<ClientMessage, _>(LinkStream::Direct(stream), whom, key).await
+    };
+    timeout(DIRECT_PATIENCE, dialling).await.unwrap_or(Err(DialError::Deadline))
+}
+
+/// Whether the peer was not there: one that was, and refused, is not to be bothered again.
+fn may_be_relayed(error: &DialError) -> bool {
+    matches!(
+        error,
+        DialError::Unreachable { .. }
+            | DialError::CertificateRefused(_)
+            | DialError::Handshake(_)
+            | DialError::Ended(Ended::Lost(_))
+            | DialError::Deadline
+    )
 }
 
 /// The peer as the session is to know it.

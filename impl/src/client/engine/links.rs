@@ -25,8 +25,8 @@ pub(super) type Place = (SessionId, UserHandle);
 /// How far a link is.
 #[derive(Debug)]
 pub(super) enum Link {
-    /// The local server is asked for the address.
-    LookingUp(Token),
+    /// The local server is asked for the address, or for a relayed link.
+    Asking(Token),
     /// The peer is dialled.
     Dialling(LinkId, AbortHandle),
     /// The link stands.
@@ -100,7 +100,7 @@ impl Links {
         let place = self.names.get(&id)?;
         match self.places.get(place)? {
             Link::Up(up) => Some((place.clone(), up.peer.clone())),
-            Link::LookingUp(_) | Link::Dialling(..) => None,
+            Link::Asking(_) | Link::Dialling(..) => None,
         }
     }
 
@@ -124,7 +124,7 @@ impl Links {
     /// Closes a link after what was sent on it; nothing is heard of it again. Returns the key that it had proved.
     pub(super) fn close(&mut self, place: &Place, fault: Option<ErrorCode>) -> Option<KeyHash> {
         match self.take(place)? {
-            Link::LookingUp(_) => None,
+            Link::Asking(_) => None,
             Link::Dialling(_, task) => {
                 task.abort();
                 None
@@ -147,7 +147,7 @@ impl Links {
                 Err(mpsc::error::TrySendError::Full(_)) => Queued::Overflow,
                 Err(mpsc::error::TrySendError::Closed(_)) => Queued::NoLink,
             },
-            Some(Link::LookingUp(_) | Link::Dialling(..)) | None => Queued::NoLink,
+            Some(Link::Asking(_) | Link::Dialling(..)) | None => Queued::NoLink,
         }
     }
 

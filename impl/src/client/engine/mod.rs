@@ -31,9 +31,10 @@ use antiphon_spec::{
     identity::{ContactAddress, KeyHash, Peer, UserHandle},
     instant::{Inbox, Step},
     policy::Preferences,
-    session::{Member, RelayTag, Session, SessionId, Timer},
+    session::{Member, RelayTag, Session, SessionId, Target, Timer},
 };
 use tokio::{
+    io::DuplexStream,
     net::TcpListener,
     sync::{OwnedSemaphorePermit, mpsc},
     task::JoinSet,
@@ -56,7 +57,8 @@ use super::{
     listener,
     registration::RegistrationError,
     server_link::{News, Token},
-    settings::{CLOSING_DEADLINE, KEYS_MAX},
+    settings::{CLOSING_DEADLINE, KEYS_MAX, RELAYED_QUEUE_MAX},
+    stream::Way,
     timers::Timers,
 };
 
@@ -86,6 +88,7 @@ pub(super) enum Input {
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) peer: VerifiedPeer,
+    pub(super) way: Way,
     pub(super) connection: LinkConnection,
     pub(super) message: Heard,
     /// The link's place among those that nobody has claimed.
@@ -97,8 +100,9 @@ pub(super) struct Incoming {
 pub(super) struct Dialled {
     place: Place,
     id: LinkId,
-    /// The key that the peer had to prove, where the session named one.
-    key: Option<KeyHash>,
+    way: Way,
+    /// Which member it is to be, where it is one.
+    target: Option<Target>,
     result: Result<(VerifiedPeer, LinkConnection), DialError>,
 }
 
@@ -133,6 +137,8 @@ struct Conversation {
     machine: Session,
     /// Who invited the user, where somebody did.
     inviter: Option<UserHandle>,
+    /// The user's tag in it.
+    relay: RelayTag,
     /// The user was told that it is over; the machine may still wait for links to close.
     over: bool,
     /// How much the user has said in it.
@@ -142,8 +148,8 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(machine: Session, inviter: Option<UserHandle>) -> Self {
-        Self { machine, inviter, over: false, said: 0, kept_keys: Vec::new() }
+    fn new(machine: Session, inviter: Option<UserHandle>, relay: RelayTag) -> Self {
+        Self { machine, inviter, relay, over: false, said: 0, kept_keys: Vec::new() }
     }
 }
 
@@ -194,6 +200,8 @@ pub(super) struct Engine {
     finished: bool,
     tasks: JoinSet<()>,
     listening: JoinSet<()>,
+    /// Where relayed links go to be accepted, once there is an account.
+    relayed: Option<mpsc::Sender<DuplexStream>>,
 }
 
 /// What an engine is made of.
@@ -249,6 +257,7 @@ impl Engine {
             finished: false,
             tasks: JoinSet::new(),
             listening: JoinSet::new(),
+            relayed: None,
         };
         if let Some(account) = parts.account {
             engine.become_user(account);
@@ -367,7 +376,10 @@ impl Engine {
             Acceptor::new(Port::ClientClient, credentials, Arc::clone(&self.trust), Arc::clone(&self.clock));
         // One listens at a time; the one before ends with its set.
         self.listening = JoinSet::new();
-        self.listening.spawn(listener::run(Arc::clone(&self.listener), acceptor, self.inputs.clone()));
+        let (relayed, incoming) = mpsc::channel(RELAYED_QUEUE_MAX);
+        self.relayed = Some(relayed);
+        let listening = listener::run(Arc::clone(&self.listener), acceptor, incoming, self.inputs.clone());
+        self.listening.spawn(listening);
     }
 
     fn tell(&mut self, event: ClientEvent) {

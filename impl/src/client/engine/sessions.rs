@@ -22,6 +22,7 @@ use crate::client::{
     command::SessionName,
     event::ClientEvent,
     link::{Heard, LinkId},
+    server_link::Ask,
 };
 
 impl Engine {
@@ -85,6 +86,7 @@ impl Engine {
             for key in conversation.kept_keys {
                 self.forget(&key);
             }
+            self.tell_server(Ask::Forget(conversation.relay));
         }
     }
 
@@ -102,7 +104,8 @@ impl Engine {
         let context = Context { now: now(&self.clock), entropy, crypto: &me.keys };
         let machine = Session::create(member, nonce, &context);
         let id = machine.id();
-        self.sessions.insert(id, Conversation::new(machine, None));
+        self.sessions.insert(id, Conversation::new(machine, None, relay));
+        self.tell_server(Ask::Expect(relay));
         Some((id, relay))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use antiphon_spec::{identity::UserHandle, policy::Preferences};
 
 use crate::client::{
-    ChangeView, ClientEvent, Command, EpochView, Refusal, SafeText, SessionName, verdict_name,
+    ChangeView, ClientEvent, Command, EpochView, Refusal, SafeText, SessionName, Way, verdict_name,
 };
 
 /// Sessions and preferences as the person knows them, and the lines that wait to be written.
@@ -156,6 +156,14 @@ impl Screen {
                 let number = self.number(session);
                 self.say(&format!("[{number}] (not delivered to {})", short(&to)));
                 self.settled(session, message, false);
+            }
+            ClientEvent::Linked { session, handle, way } => {
+                let way = match way {
+                    Way::Direct => "directly connected",
+                    Way::Relayed => "connected by way of the servers",
+                };
+                let number = self.number(session);
+                self.say(&format!("[{number}] {handle} is {way}"));
             }
             ClientEvent::Created { session, relay: _ } => {
                 self.room(session);

@@ -1,6 +1,6 @@
 //! What a client does with links that are not as they should be. The hostile end is written out by hand.
 
-use antiphon_protocol::connection::Ended;
+use antiphon_protocol::connection::{DiallingEnd, Ended};
 use antiphon_protocol::signed::session_id;
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -16,11 +16,13 @@ use antiphon_spec::{
     signed::Signed,
 };
 
+use tokio::net::TcpStream;
+
 use super::world::{User, World};
-use crate::client::{ClientEvent, Command, SessionName, link::LinkConnection};
+use crate::client::{ClientEvent, Command, SessionName};
 
 /// A link to the user by somebody else with an account, who logs out first.
-async fn link(world: &World, name: &'static str, to: &User) -> LinkConnection {
+async fn link(world: &World, name: &'static str, to: &User) -> DiallingEnd<TcpStream, ClientMessage> {
     let whom = Identity::User(to.handle());
     let (_, connection) = world.dialler(name).dial::<ClientMessage>(to.address, &whom, None).await.unwrap();
     connection

@@ -21,6 +21,7 @@ use antiphon_spec::{
         client_server::{Address, FromServer, LoggedIn, LoggedOut, PreferencesSet, Replaced, ToServer},
         common::Refused,
         registration::{FromRegistrar, Registered, ToRegistrar},
+        relay::RelayClose,
         server_server::{LoginEpoch, Profile, ProfileVersion},
     },
     policy::Preferences,
@@ -32,6 +33,16 @@ use tokio::{
 };
 
 use crate::client::ServerAddress;
+
+/// Preferences that list everybody whom the two homes may have: their clients dial each other.
+fn everybody() -> Preferences {
+    let users = (0..=32).flat_map(|number| {
+        ["home1.example", "home2.example"]
+            .map(|home| UserHandle { id: ObjectHandle([number; 16]), home: home.parse().unwrap() })
+    });
+    let allow = users.collect::<Vec<_>>().try_into().unwrap();
+    Preferences { allow, ..Preferences::default() }
+}
 
 /// How the server answers a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +105,7 @@ impl Server {
             registrar,
             online: Arc::clone(online),
             users: Mutex::new(0),
-            preferences: Mutex::new(Profile {
-                version: ProfileVersion(0),
-                messaging: Preferences::default(),
-            }),
+            preferences: Mutex::new(Profile { version: ProfileVersion(0), messaging: everybody() }),
             replace: Notify::new(),
             cut: Notify::new(),
         });
@@ -210,7 +218,16 @@ async fn serve(mut connection: AcceptingEnd<TcpStream, ToServer>, user: &UserHan
                 return drop(connection.goodbye().await);
             }
             Ok(ToServer::Ping(ping)) => FromServer::pong(ping.number),
-            Ok(ToServer::Pong(_)) => continue,
+            Ok(ToServer::RelayOpen(open)) => FromServer::RelayClose(RelayClose { link: open.link }),
+            Ok(
+                ToServer::Pong(_)
+                | ToServer::RelayExpect(_)
+                | ToServer::RelayForget(_)
+                | ToServer::RelayOpened(_)
+                | ToServer::RelayData(_)
+                | ToServer::RelayCredit(_)
+                | ToServer::RelayClose(_),
+            ) => continue,
             Ok(ToServer::Goodbye(_) | ToServer::Error(_)) | Err(_) => return,
         };
         if connection.send(&answer).await.is_err() {

@@ -16,7 +16,7 @@ use antiphon_spec::{
     policy::Preferences,
 };
 
-use super::world::{World, address};
+use super::world::{World, address, listing};
 
 #[tokio::test]
 async fn login_epochs_grow_wherever_the_user_logs_in() {
@@ -42,13 +42,14 @@ async fn a_newer_login_replaces_the_older_one() {
     assert_eq!(first.replaced().await, 1);
     let (third, _) = world.login(&user, &away, 5003).await;
     assert_eq!(second.replaced().await, 2);
-    let (fourth, logged_in) = world.login(&user, &home, 5004).await;
+    let (mut fourth, logged_in) = world.login(&user, &home, 5004).await;
     assert_eq!(third.replaced().await, 3);
     assert_eq!(logged_in.epoch, LoginEpoch(4));
 
     // The newest is the one that is found, by users of both servers.
-    for server in [&home, &away] {
+    for (version, server) in [&home, &away].into_iter().enumerate() {
         let asker = world.register(server).await;
+        fourth.set(u64::try_from(version).unwrap(), listing(&[&asker])).await.unwrap();
         let (mut asker, _) = world.login(&asker, server, 5005).await;
         assert_eq!(asker.lookup(&user.handle).await, Ok(address(5004)));
     }
@@ -83,8 +84,9 @@ async fn a_lost_connection_is_a_logout() {
     let world = World::new().await;
     let (home, away) = (world.server("a.example").await, world.server("b.example").await);
     let (user, asker) = (world.register(&home).await, world.register(&home).await);
+    let (mut connected, _) = world.login(&user, &away, 5001).await;
+    connected.set(0, listing(&[&asker])).await.unwrap();
     let (mut asker, _) = world.login(&asker, &home, 5000).await;
-    let (connected, _) = world.login(&user, &away, 5001).await;
     assert_eq!(asker.lookup(&user.handle).await, Ok(address(5001)));
     drop(connected);
     // How long the server takes to notice is its own business; that it does is what counts.

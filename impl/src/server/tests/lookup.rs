@@ -6,7 +6,7 @@ use antiphon_spec::{
     policy::{HandleSet, Preferences, Verdict},
 };
 
-use super::world::{World, address};
+use super::world::{World, address, listing};
 
 fn only(handle: &UserHandle) -> Preferences {
     let mut allow = HandleSet::default();
@@ -23,9 +23,13 @@ async fn the_server_with_the_login_judges() {
     let (mut logged_in, _) = world.login(&user, &one, 5001).await;
     let (mut friend_in, _) = world.login(&friend, &two, 5002).await;
     let (mut stranger_in, _) = world.login(&stranger, &one, 5003).await;
+    // To be allowed by the default is not to be told the address; to oneself it always is.
+    assert_eq!(stranger_in.lookup(&user.handle).await, Err(ErrorCode::Unavailable));
+    assert_eq!(logged_in.lookup(&user.handle).await, Ok(address(5001)));
+    logged_in.set(0, listing(&[&stranger])).await.unwrap();
     assert_eq!(stranger_in.lookup(&user.handle).await, Ok(address(5001)));
 
-    logged_in.set(0, only(&friend.handle)).await.unwrap();
+    logged_in.set(1, only(&friend.handle)).await.unwrap();
     assert_eq!(friend_in.lookup(&user.handle).await, Ok(address(5001)));
     assert_eq!(stranger_in.lookup(&user.handle).await, Err(ErrorCode::Unavailable));
 
@@ -44,7 +48,8 @@ async fn a_handle_is_compared_as_a_whole() {
     let world = World::new().await;
     let (one, two) = (world.server("a.example").await, world.server("b.example").await);
     let (user, asker) = (world.register(&one).await, world.register(&two).await);
-    let (_logged_in, _) = world.login(&user, &one, 5001).await;
+    let (mut logged_in, _) = world.login(&user, &one, 5001).await;
+    logged_in.set(0, listing(&[&asker])).await.unwrap();
     let (mut asker, _) = world.login(&asker, &two, 5002).await;
     let elsewhere = UserHandle { id: user.handle.id, home: two.config.name.clone() };
     assert_eq!(asker.lookup(&elsewhere).await, Err(ErrorCode::Unavailable));
@@ -57,8 +62,10 @@ async fn without_the_location_service_nobody_is_found_elsewhere() {
     let (one, two) = (world.server("a.example").await, world.server("b.example").await);
     let (here, there, asker) =
         (world.register(&one).await, world.register(&one).await, world.register(&one).await);
-    let (_here, _) = world.login(&here, &one, 5001).await;
-    let (_there, _) = world.login(&there, &two, 5002).await;
+    let (mut here_in, _) = world.login(&here, &one, 5001).await;
+    let (mut there_in, _) = world.login(&there, &two, 5002).await;
+    here_in.set(0, listing(&[&asker])).await.unwrap();
+    there_in.set(0, listing(&[&asker])).await.unwrap();
     let (mut asker, _) = world.login(&asker, &one, 5003).await;
     world.stop_node().await;
     assert_eq!(asker.lookup(&here.handle).await, Ok(address(5001)));

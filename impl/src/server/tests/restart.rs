@@ -2,7 +2,7 @@
 
 use antiphon_spec::{error_code::ErrorCode, policy::Preferences};
 
-use super::world::{Running, World, address};
+use super::world::{Running, World, address, listing};
 use crate::server::Server;
 
 #[tokio::test]
@@ -28,7 +28,8 @@ async fn records_survive_a_restart_of_the_directory_node() {
     let mut world = World::new().await;
     let (one, two) = (world.server("a.example").await, world.server("b.example").await);
     let (user, asker) = (world.register(&one).await, world.register(&two).await);
-    let (_connected, _) = world.login(&user, &one, 5001).await;
+    let (mut connected, _) = world.login(&user, &one, 5001).await;
+    connected.set(0, listing(&[&asker])).await.unwrap();
     let (mut asker, _) = world.login(&asker, &two, 5002).await;
     world.stop_node().await;
     world.start_node().await;

@@ -230,6 +230,15 @@ pub(crate) struct Connected {
     next: u64,
 }
 
+/// Preferences that list these users.
+pub(crate) fn listing(users: &[&User]) -> Preferences {
+    let mut preferences = Preferences::default();
+    for user in users {
+        assert!(preferences.allow.insert(user.handle.clone()));
+    }
+    preferences
+}
+
 pub(crate) fn address(port: u16) -> ContactAddress {
     ContactAddress((std::net::Ipv4Addr::LOCALHOST, port).into())
 }

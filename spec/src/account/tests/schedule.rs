@@ -325,6 +325,11 @@ impl World {
             FromServer::LoggedOut(body) => assert!(connection.open.remove(&body.id).is_some()),
             FromServer::Replaced(body) => assert_eq!(connection.logged_in, Some(body.epoch)),
             other @ (FromServer::Greeting(_)
+            | FromServer::RelayIncoming(_)
+            | FromServer::RelayOpened(_)
+            | FromServer::RelayData(_)
+            | FromServer::RelayCredit(_)
+            | FromServer::RelayClose(_)
             | FromServer::Address(_)
             | FromServer::Ping(_)
             | FromServer::Pong(_)

@@ -224,6 +224,10 @@ async fn converse<M: Asks>(
                         let _ = orders.send(Order::Send(<M as DiallerMessage>::Answer::pong(number)));
                     }
                     (_, Some((id, _))) => asked(Asked { request: message, id, link: link.clone() }),
+                    // What is no request, as the messages of relayed links, has no ID that an answer would need.
+                    (_, None) if message.link().is_none() => {
+                        asked(Asked { request: message, id: RequestId(0), link: link.clone() });
+                    }
                     (_, None) => {}
                 },
                 Err(Ended::Done) => return End::Done,

@@ -23,7 +23,7 @@ use antiphon_spec::{
 use serde::Serialize;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Done, LONG_PATIENCE, asked::Asks, want};
+use super::{Done, LONG_PATIENCE, asked::Asks, expect_equal, profile, want};
 use crate::{case::Failure, process::PATIENCE};
 
 /// The message that answers.
@@ -350,6 +350,14 @@ impl Client {
             FromServer::Refused(body) if body.id == id => Err(body.code);
             "preferences-set or refused"
         )
+    }
+
+    /// Puts these people on the user's allow list, in version 0 of the profile.
+    pub(in crate::live::server) async fn allows(&mut self, people: &[&UserHandle]) -> Done {
+        let texts: Vec<String> = people.iter().map(ToString::to_string).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let set = self.set(&profile(0, &[], &texts, true)).await?;
+        expect_equal("set", &Ok(ProfileVersion(1)), &set)
     }
 
     /// Asks to replace version 0 by lists that may be no lists of the protocol.

@@ -15,6 +15,7 @@ use antiphon_spec::{
     message::{
         common::{Refused, RequestId},
         location::ContactRecord,
+        relay::{RelayCall, RelayClose, RelayCredit, RelayData},
         server_server::{
             CheckIn, CheckOut, CheckedIn, CheckedOut, FromPeerServer, LoginEpoch, Profile, ProfileVersion,
             Replace, ReplaceDone, Resolve, Resolved, Store, Stored, ToPeerServer,
@@ -95,6 +96,14 @@ expected! {
     replace: Replace,
     /// The next request, which is a resolve.
     resolve: Resolve,
+    /// The next thing that is asked for, which is a relayed link.
+    relay_call: RelayCall,
+    /// What comes next, which is bytes on a relayed link.
+    relay_data: RelayData,
+    /// What comes next, which is credit on a relayed link.
+    relay_credit: RelayCredit,
+    /// What comes next, which is the end of a relayed link.
+    relay_close: RelayClose,
 }
 
 impl Played {
@@ -192,7 +201,11 @@ impl Played {
                     AskedFor { body, asked }.checked_out(epoch, profile);
                     return Ok(());
                 }
-                other @ (ToPeerServer::Store(_)
+                other @ (ToPeerServer::RelayCall(_)
+                | ToPeerServer::RelayData(_)
+                | ToPeerServer::RelayCredit(_)
+                | ToPeerServer::RelayClose(_)
+                | ToPeerServer::Store(_)
                 | ToPeerServer::Replace(_)
                 | ToPeerServer::Resolve(_)
                 | ToPeerServer::Ping(_)
@@ -223,6 +236,18 @@ impl<B> AskedFor<B> {
     /// Waits until the connection has ended.
     pub(in crate::live::server) async fn ended(self) -> Done {
         self.asked.ended().await
+    }
+}
+
+impl<B> AskedFor<B> {
+    /// Says something on the connection on which this came.
+    pub(in crate::live::server) fn say(&self, message: FromPeerServer) {
+        self.asked.say(message);
+    }
+
+    /// Watches how the connection ends.
+    pub(in crate::live::server) fn watch(self) -> Watched {
+        self.asked.watch()
     }
 }
 
