@@ -21,6 +21,8 @@ mod instant;
 mod line;
 #[path = "system/refusal.rs"]
 mod refusal;
+#[path = "system/relay.rs"]
+mod relay;
 #[path = "system/restart.rs"]
 mod restart;
 #[path = "system/secrecy.rs"]

@@ -35,6 +35,13 @@ async fn the_demo_plays_to_its_end() {
     play.end(&mut narrator).await.unwrap();
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("the two go on talking"), "{text}");
+    // The servers have passed on what Carol and Dave said, and saw none of it.
+    let passed = crate::server::PASSED.lock().unwrap().clone();
+    assert!(passed.len() > 10_000, "only {} bytes were relayed", passed.len());
+    for said in ["Dave cannot find me", "I wondered about that", "Only us now", "text/plain", "token-grant"] {
+        let seen = passed.windows(said.len()).any(|window| window == said.as_bytes());
+        assert!(!seen, "a server has seen {said:?}");
+    }
     assert!(text.ends_with(&format!("all {} claims were checked and hold\n", narrator.claims())), "{text}");
 }
 

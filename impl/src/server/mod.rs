@@ -18,6 +18,8 @@ mod upkeep;
 mod users;
 
 #[cfg(test)]
+pub(crate) use relay::PASSED;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::{

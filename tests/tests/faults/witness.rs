@@ -194,7 +194,7 @@ impl Witness {
                     self.talks = false;
                 }
             }
-            "taken" | "member-lost" | "disconnected" | "pending" | "failed" | "unsent" => {}
+            "taken" | "linked" | "member-lost" | "disconnected" | "pending" | "failed" | "unsent" => {}
             _ => panic!("{} tells {event}", self.name),
         }
     }

@@ -36,6 +36,9 @@ async fn check(log: Option<&'static str>) {
         json!({"command": "set-preferences", "allow": [people[1]], "deny": [people[2]], "default": "deny"});
     bob.done(set, "preferences-set").await;
     carol.misses(bob.handle()).await;
+    // These two talk without a server.
+    alice.allows(&[&people[2]]).await;
+    carol.allows(&[&people[0]]).await;
     let session = alice.creates().await;
     alice.brings_in(&session, &mut carol, &mut []).await;
     for (client, text) in [(&mut alice, TEXTS[0]), (&mut carol, TEXTS[1])] {

@@ -19,6 +19,8 @@ use antiphon_spec::{
 use tokio::time::timeout;
 
 pub(crate) use end::{Outlet, RelayEnd};
+#[cfg(test)]
+pub(crate) use relayed::PASSED;
 pub(crate) use relayed::{Came, Relayed};
 
 use self::{peers::RelayPeers, places::Places};
