@@ -18,6 +18,8 @@ mod link;
 mod monitor;
 pub mod mutants;
 mod properties;
+#[cfg(test)]
+mod relay;
 mod scenario;
 mod session_model;
 mod shared;

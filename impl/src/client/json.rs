@@ -60,6 +60,7 @@
 //! | `logged-out` | | answers `logout` |
 //! | `quit` | | answers `quit`; the last event |
 //! | `refused` | `command`, `code`, `detail` | answers any command; `command` is empty if it could not be read |
+//! | `linked` | `session`, `handle`, `way`: `"direct"` or `"relayed"` | a link stands: between the clients, or by way of the servers |
 //! | `invited` | `session`, `inviter` | somebody invites the user |
 //! | `invitation-rejected` | `session`, `handle` | the invitee refused, or did not answer in time |
 //! | `invitation-failed` | `session`, `handle`, `code` | the invitation came to nothing |

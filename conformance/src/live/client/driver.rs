@@ -21,7 +21,7 @@
 //! | `login` | | logs in at the local server | `logged-in`: `epoch`, `version`, `preferences` |
 //! | `set-preferences` | `allow`, `deny`, `default` | replaces the messaging preferences | `preferences-set`: `version` |
 //! | `lookup` | `handle` | asks its local server for an address | `address`: `handle`, `address` |
-//! | `create` | | begins a session | `created`: `session`; an `epoch` follows |
+//! | `create` | | begins a session | `created`: `session`, and `relay`, the client's tag in it, in 32 digits; an `epoch` follows |
 //! | `invite` | `session`, `handle` | invites somebody | `taken` |
 //! | `accept`, `reject` | `session` | answers an invitation | `taken` |
 //! | `send` | `session`, `text` | says it as `text/plain` | `taken`: `message`, a number that names it in the session |

@@ -15,7 +15,7 @@ use antiphon_spec::{
 };
 
 use super::{parse, to_line};
-use crate::client::{ClientEvent, Command, EpochView, Output, Refusal, Request, SessionName};
+use crate::client::{ClientEvent, Command, EpochView, Output, Refusal, Request, SessionName, Way};
 
 const SESSION: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const ALICE: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a@home1.example";
@@ -129,6 +129,10 @@ fn answers_are_written() {
     let relay = RelayTag([10; 16]);
     let created = format!(r#"{{"event":"created","session":"SESSION","relay":"{}"}}"#, "0a".repeat(16));
     check_event(ClientEvent::Created { session: session(), relay }, &created);
+    for (way, word) in [(Way::Direct, "direct"), (Way::Relayed, "relayed")] {
+        let linked = format!(r#"{{"event":"linked","session":"SESSION","handle":"ALICE","way":"{word}"}}"#);
+        check_event(ClientEvent::Linked { session: session(), handle: alice(), way }, &linked);
+    }
     check_event(
         ClientEvent::Taken { command: "send", session: session(), message: Some(3) },
         r#"{"event":"taken","command":"send","session":"SESSION","message":3}"#,
