@@ -63,6 +63,17 @@ const HOLDER: &[ErrorCode] = &[
     ErrorCode::TicketSession,
     ErrorCode::UnexpectedMessage,
 ];
+/// The codes with which an attacker is refused that is a member and has a guest.
+const GUEST: &[ErrorCode] = &[
+    ErrorCode::AlreadyMember,
+    ErrorCode::Forbidden,
+    ErrorCode::Fork,
+    ErrorCode::TicketEpoch,
+    ErrorCode::TicketGrant,
+    ErrorCode::TicketIssuer,
+    ErrorCode::TicketPeer,
+    ErrorCode::TicketSession,
+];
 /// The codes with which an attacker is refused that is a member with the token for somebody honest.
 const INVITER: &[ErrorCode] = &[
     ErrorCode::EpochImpossible,
@@ -472,7 +483,7 @@ pub const ALL: &[Entry] = &[
     },
     Entry {
         name: "attack-member",
-        about: "2 members and the attacker, who is one too and has an accomplice outside, 1 message",
+        about: "2 members and the attacker, who is one too and has an accomplice outside, 2 messages",
         scenario: Scenario {
             members: 3,
             creator: 0,
@@ -480,13 +491,41 @@ pub const ALL: &[Entry] = &[
             budget: Budget { ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
-            attack: Some(Attack { users: &[2, 3], start: Start::Member, sends: 1, refusals: MEMBER }),
+            attack: Some(Attack { users: &[2, 3], start: Start::Member, sends: 2, refusals: MEMBER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-join",
+        about: "2 members, 1 newcomer, 1 invitation; the attacker is a member and has an accomplice outside, 2 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 2,
+            budget: Budget { invitations: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Member, sends: 2, refusals: MEMBER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-guest",
+        about: "2 members; the attacker is a member, and its accomplice is somebody else's welcome guest, 2 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: NOTHING,
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Guest, sends: 2, refusals: GUEST }),
         },
         quick: true,
     },
     Entry {
         name: "attack-holder",
-        about: "2 members and the attacker, who holds the token for its accomplice, 1 message",
+        about: "2 members and the attacker, who holds the token for its accomplice, 3 messages",
         scenario: Scenario {
             members: 3,
             creator: 0,
@@ -494,27 +533,27 @@ pub const ALL: &[Entry] = &[
             budget: Budget { ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
-            attack: Some(Attack { users: &[2, 3], start: Start::Holder, sends: 1, refusals: HOLDER }),
+            attack: Some(Attack { users: &[2, 3], start: Start::Holder, sends: 3, refusals: HOLDER }),
         },
         quick: true,
     },
     Entry {
         name: "attack-inviter",
-        about: "2 members, 1 newcomer; the attacker is a member and holds the token for the newcomer, 1 message",
+        about: "2 members, 1 newcomer; the attacker is a member, holds the token for the newcomer, and has an accomplice, 2 messages",
         scenario: Scenario {
             members: 3,
             creator: 0,
-            newcomers: 1,
+            newcomers: 2,
             budget: Budget { ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
-            attack: Some(Attack { users: &[2], start: Start::Inviter, sends: 1, refusals: INVITER }),
+            attack: Some(Attack { users: &[2, 4], start: Start::Inviter, sends: 2, refusals: INVITER }),
         },
         quick: true,
     },
     Entry {
         name: "attack-newcomer",
-        about: "2 members; the attacker is welcome, 1 message",
+        about: "2 members; the attacker is welcome, 3 messages",
         scenario: Scenario {
             members: 2,
             creator: 0,
@@ -522,7 +561,7 @@ pub const ALL: &[Entry] = &[
             budget: Budget { ..NOTHING },
             dialling: Dialling::AtOnce,
             returns: false,
-            attack: Some(Attack { users: &[2], start: Start::Newcomer, sends: 1, refusals: NEWCOMER }),
+            attack: Some(Attack { users: &[2], start: Start::Newcomer, sends: 3, refusals: NEWCOMER }),
         },
         quick: true,
     },
@@ -537,6 +576,20 @@ pub const ALL: &[Entry] = &[
             dialling: Dialling::AtOnce,
             returns: false,
             attack: Some(Attack { users: &[2], start: Start::Coordinator, sends: 4, refusals: COORDINATOR }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-coordinator-joins",
+        about: "2 members, 1 newcomer, 1 invitation; the attacker coordinates, 3 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 2,
+            newcomers: 1,
+            budget: Budget { invitations: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Coordinator, sends: 3, refusals: COORDINATOR }),
         },
         quick: true,
     },

@@ -49,12 +49,18 @@ pub(crate) enum Violation {
     GrantUnchecked,
     /// A member closed an epoch without its coordinator's grant for the change.
     CloseUngranted,
+    /// A member took a commit that neither its coordinator nor a successor had signed for this epoch.
+    CommitUnsigned,
     /// A member took a commit that did not count its own words.
     Miscounted,
     /// An invitee was asked into a session under somebody else's name for it.
     SessionForged,
     /// A newcomer followed a welcome that could not be one.
     WelcomeUnsound,
+    /// A member went by its own parting, which it had not asked for.
+    PartedUnasked,
+    /// A coordinator ended a join by the word of somebody whom it did not concern.
+    JoinMeddledWith,
 }
 
 /// What happened in one epoch.

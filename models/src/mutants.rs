@@ -4,11 +4,14 @@
 
 use crate::{
     catalogue::{self, Entry},
-    check::{Options, Report, check},
+    check::{Options, Report, check_within},
 };
 
 /// How many states of a model are searched for a mutant's failure: a mutant may make a model endless.
 const STATES_MAX: usize = 3_000_000;
+
+/// Only paths of fewer steps are searched at first: most mutants that an attacker can make use of show there.
+const FEW: usize = 4;
 
 /// What became of a mutant.
 #[derive(Clone, Debug)]
@@ -26,17 +29,36 @@ pub struct Fate {
 #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only mutants are searched like this"))]
 fn hunt(threads: usize, model: Option<&Entry>) -> Option<Report> {
     let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
-    let run = |entry: &Entry| Some(check(entry, options)).filter(|report| caught_by(report).is_some());
+    let run = |entry: &Entry, shorter_than: Option<usize>| {
+        Some(check_within(entry, options, shorter_than)).filter(|report| caught_by(report).is_some())
+    };
     if let Some(model) = model {
-        return run(model);
+        return run(model, None);
     }
     // A failure before the first step is one of the set-up: the shortest, and the one that tells least.
     let length = |report: &Report| match report.failure() {
         Some((_, steps)) if !steps.is_empty() => steps.len(),
         Some(_) | None => usize::MAX,
     };
-    let small = catalogue::ALL.iter().filter(|entry| entry.quick).filter_map(run).min_by_key(length);
-    small.or_else(|| catalogue::ALL.iter().filter(|entry| !entry.quick).find_map(run))
+    let is_attacked = |entry: &Entry| entry.scenario.attack.is_some();
+    // The shortest of the shortest failures in these models; whoever comes later has to be shorter.
+    let shortest = |wanted: &dyn Fn(&Entry) -> bool, within: Option<usize>| {
+        catalogue::ALL.iter().filter(|entry| entry.quick && wanted(entry)).fold(None, |best, entry| {
+            let within = best.as_ref().map(length).filter(|steps| *steps < usize::MAX).or(within);
+            [best, run(entry, within)].into_iter().flatten().min_by_key(length)
+        })
+    };
+    // A few steps of all, then honest models to their end, then those with an attacker, until one catches it.
+    shortest(&|_| true, Some(FEW))
+        .filter(|report| length(report) < usize::MAX)
+        .or_else(|| shortest(&|entry| !is_attacked(entry), None))
+        .or_else(|| {
+            catalogue::ALL
+                .iter()
+                .filter(|entry| entry.quick && is_attacked(entry))
+                .find_map(|entry| run(entry, None))
+        })
+        .or_else(|| catalogue::ALL.iter().filter(|entry| !entry.quick).find_map(|entry| run(entry, None)))
 }
 
 /// The property that a run shows to be broken: one that fails, or a place that the whole model never reaches.

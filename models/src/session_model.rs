@@ -299,9 +299,14 @@ fn obligations(world: &World, steps: &mut Vec<Step>) {
     steps.extend(asked.map(|(who, _, _)| Step::Accept(who)));
 }
 
+/// The timers that may fire. One that waits for messages which the commit counts is shorter than every other one, and runs from
+/// before any that waits for this client: where it runs, it fires first.
 fn timers(world: &World) -> impl Iterator<Item = Step> {
-    world.everyone().flat_map(|(who, client)| {
-        client.armed.iter().map(move |timer| Step::Timer { who, timer: timer.clone() })
+    let is_first = |timer: &Timer| *timer == Timer::Flush;
+    let flushes = world.everyone().any(|(_, client)| client.armed.iter().any(is_first));
+    world.everyone().flat_map(move |(who, client)| {
+        let may_fire = client.armed.iter().filter(move |timer| !flushes || is_first(timer));
+        may_fire.map(move |timer| Step::Timer { who, timer: timer.clone() })
     })
 }
 

@@ -467,11 +467,20 @@ impl<'m> Turn<'m> {
         }
         if attacked && self.world.attacker.corrupt != 0 {
             let now = trigger.as_ref().and_then(received);
-            let witness = Witness { me, before: before.as_deref(), early: &client.early, now };
+            let witness = Witness {
+                me,
+                is_leaving: client.leaving,
+                before: before.as_deref(),
+                early: &client.early,
+                now,
+            };
             witness.judge(&out, &mut self.monitor);
         }
         if let Some(epoch) = client.epoch().map(|epoch| epoch.number) {
-            client.early.retain(|(_, message)| message.epoch > epoch);
+            client.early.retain(|(_, message)| {
+                let is_word = matches!(message.body, SessionBody::Complete(_));
+                message.epoch > epoch || (is_word && message.epoch == epoch)
+            });
         }
         self.carry_out(who, client, before.as_deref(), out);
     }
@@ -649,13 +658,30 @@ fn received(event: &Event) -> Option<(&Peer, &PeerMessage)> {
     Some((from, message))
 }
 
-/// Keeps what comes for an epoch that has not begun here, of the kinds that the oracle asks for.
+/// Keeps what comes for an epoch that has not begun here, of the kinds that the oracle asks for; and that a newcomer is done,
+/// which others may have to be too before anything follows from it.
 fn keep_early(early: &mut Vec<(Peer, SessionMessage)>, before: Option<&Epoch>, event: &Event) {
     let Event::Received { from, message: PeerMessage::Session(message) } = event else { return };
-    let kept =
-        matches!(message.body, SessionBody::Admit(_) | SessionBody::Close(_) | SessionBody::Message(_));
-    if kept && before.is_none_or(|epoch| message.epoch > epoch.number) {
-        early.push((from.clone(), message.clone()));
+    let is_ahead = before.is_none_or(|epoch| message.epoch > epoch.number);
+    let is_now = before.is_some_and(|epoch| message.epoch == epoch.number);
+    let kept = match message.body {
+        SessionBody::Admit(_) | SessionBody::Close(_) | SessionBody::Message(_) => is_ahead,
+        SessionBody::Complete(_) => is_ahead || is_now,
+        SessionBody::TokenRequest(_)
+        | SessionBody::TokenRefused(_)
+        | SessionBody::TokenGrant(_)
+        | SessionBody::TokenReturn(_)
+        | SessionBody::Admitted(_)
+        | SessionBody::HandOver(_)
+        | SessionBody::HandOverAnswer(_)
+        | SessionBody::Closed(_)
+        | SessionBody::Commit(_)
+        | SessionBody::Follow(_)
+        | SessionBody::Received(_) => false,
+    };
+    let said = (from.clone(), message.clone());
+    if kept && !early.contains(&said) {
+        early.push(said);
     }
 }
 

@@ -203,6 +203,8 @@ pub(crate) fn timer(timer: &Timer) -> String {
         Timer::Join => "join".to_owned(),
         Timer::Lease => "lease".to_owned(),
         Timer::Close => "close".to_owned(),
+        Timer::Flush => "flush".to_owned(),
+        Timer::Acknowledgement => "acknowledgement".to_owned(),
         Timer::Lost(who) => format!("{} lost", Who::of(who)),
         Timer::Linger => "linger".to_owned(),
     }

@@ -43,6 +43,14 @@ pub const GRANT_LEASE: Duration = Duration::from_secs(30);
 /// How long a coordinator waits for a member to close an epoch before it counts the member as lost.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(15);
 
+/// How long a member waits for messages that a commit counts before it takes their sender for lost: shorter than
+/// [`CLOSE_DEADLINE`], so that it has begun the epoch before anybody takes it for lost itself.
+pub const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a message waits for a member's acknowledgement before its sender takes the member for lost: time enough for a
+/// program that shows messages to a user who has stopped it for a while.
+pub const ACKNOWLEDGEMENT_DEADLINE: Duration = Duration::from_secs(120);
+
 /// How long a member that left keeps its links open for the others to close.
 pub const LINGER: Duration = Duration::from_secs(5);
 

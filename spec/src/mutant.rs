@@ -83,15 +83,15 @@ mutants! {
     /// A member goes to the next epoch although messages of the last are on their way.
     FlushSkipped = "flush-skipped" breaks "SESS-092" caught by Both,
     /// A member begins the next epoch although the others are told that it said less than it did.
-    OwnCountUnchecked = "own-count-unchecked" breaks "SESS-125" caught by Suite,
+    OwnCountUnchecked = "own-count-unchecked" breaks "SESS-125" caught by Both,
     /// What a member asked for stays in the queue when it is no member any more.
-    RequestsKept = "requests-kept" breaks "SESS-124" caught by Suite,
+    RequestsKept = "requests-kept" breaks "SESS-124" caught by Both,
     /// A member says on after it closed the epoch.
     SaidAfterClosed = "said-after-closed" breaks "SESS-088" caught by Both,
     /// A repeated chat message is delivered again.
-    DuplicateDelivered = "duplicate-delivered" breaks "SESS-109" caught by Suite,
+    DuplicateDelivered = "duplicate-delivered" breaks "SESS-109" caught by Both,
     /// A chat message of an epoch that is over is delivered.
-    MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-020" caught by Suite,
+    MessageEpochUnchecked = "message-epoch-unchecked" breaks "SESS-020" caught by Both,
     /// What was not acknowledged, or not even sent, ends without a word to the user.
     FailureForgotten = "failure-forgotten" breaks "SESS-171" caught by Both,
     /// A member acknowledges messages that nobody has sent.
@@ -113,29 +113,29 @@ mutants! {
     /// A second invitation of the same person is granted again.
     MemberInvitedAgain = "member-invited-again" breaks "SESS-048" caught by Both,
     /// The hash of the epoch in a message is not compared.
-    ChainUnchecked = "chain-unchecked" breaks "SESS-023" caught by Suite,
+    ChainUnchecked = "chain-unchecked" breaks "SESS-023" caught by Both,
     /// The session ID is not derived again from the origin.
-    SessionIdUnchecked = "session-id-unchecked" breaks "SESS-003" caught by Suite,
+    SessionIdUnchecked = "session-id-unchecked" breaks "SESS-003" caught by Both,
     /// A ticket shown by another user is good.
     TicketPeerUnchecked = "ticket-peer-unchecked" breaks "SESS-070" caught by Suite,
     /// A ticket shown with another key is good.
-    TicketKeyUnchecked = "ticket-key-unchecked" breaks "SESS-070" caught by Suite,
+    TicketKeyUnchecked = "ticket-key-unchecked" breaks "SESS-070" caught by Both,
     /// A ticket for another session is good.
-    TicketSessionUnchecked = "ticket-session-unchecked" breaks "SESS-068" caught by Suite,
+    TicketSessionUnchecked = "ticket-session-unchecked" breaks "SESS-068" caught by Both,
     /// A ticket for an epoch that is over is good.
-    TicketEpochUnchecked = "ticket-epoch-unchecked" breaks "SESS-069" caught by Suite,
+    TicketEpochUnchecked = "ticket-epoch-unchecked" breaks "SESS-069" caught by Both,
     /// A ticket that its issuer did not sign is good.
-    TicketSignatureUnchecked = "ticket-signature-unchecked" breaks "SESS-067" caught by Suite,
+    TicketSignatureUnchecked = "ticket-signature-unchecked" breaks "SESS-067" caught by Both,
     /// A ticket whose grant the coordinator did not sign is good.
-    TicketGrantUnchecked = "ticket-grant-unchecked" breaks "SESS-071" caught by Suite,
+    TicketGrantUnchecked = "ticket-grant-unchecked" breaks "SESS-071" caught by Both,
     /// A ticket by somebody who does not hold the grant is good.
-    TicketHolderUnchecked = "ticket-holder-unchecked" breaks "SESS-071" caught by Suite,
+    TicketHolderUnchecked = "ticket-holder-unchecked" breaks "SESS-071" caught by Both,
     /// A ticket with a grant for another newcomer is good.
-    TicketChangeUnchecked = "ticket-change-unchecked" breaks "SESS-071" caught by Suite,
+    TicketChangeUnchecked = "ticket-change-unchecked" breaks "SESS-071" caught by Both,
     /// A ticket that has expired is good.
-    TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-072" caught by Suite,
+    TicketExpiryUnchecked = "ticket-expiry-unchecked" breaks "SESS-072" caught by Both,
     /// A close without a good grant is obeyed.
-    CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-083" caught by Suite,
+    CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-083" caught by Both,
     /// A member that missed how an epoch ended is not shown it.
     CommitNotShown = "commit-not-shown" breaks "SESS-136" caught by Model,
     /// A member takes over before the others have said that they follow it.
@@ -145,19 +145,49 @@ mutants! {
     /// One that is leaving takes over like anybody else.
     SuccessorLeaves = "successor-leaves" breaks "SESS-132" caught by Both,
     /// A member ends the epoch as it is shown, although it has said that it follows somebody else.
-    SuccessorPassedOver = "successor-passed-over" breaks "SESS-137" caught by Both,
+    SuccessorPassedOver = "successor-passed-over" breaks "SESS-137" caught by Suite,
     /// A member follows whoever takes over.
-    SuccessorUnchecked = "successor-unchecked" breaks "SESS-138" caught by Both,
+    SuccessorUnchecked = "successor-unchecked" breaks "SESS-138" caught by Suite,
     /// A commitment that its signer did not sign is good.
-    CommitSignatureUnchecked = "commit-signature-unchecked" breaks "SESS-128" caught by Suite,
+    CommitSignatureUnchecked = "commit-signature-unchecked" breaks "SESS-128" caught by Both,
     /// A close or commit by somebody who does not coordinate is obeyed.
-    CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Suite,
+    CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Both,
     /// More bytes go through a relayed link than the window has room for.
     RelayWindowUnchecked = "relay-window-unchecked" breaks "RELAY-021" caught by Suite,
     /// Credit for bytes that are not on their way is passed on.
     RelayCreditUnchecked = "relay-credit-unchecked" breaks "RELAY-022" caught by Suite,
     /// The other side of a relayed link does not hear of its end.
     RelayCloseKept = "relay-close-kept" breaks "RELAY-026" caught by Suite,
+    /// A ticket for an epoch that is yet to come is good.
+    TicketOfLaterEpoch = "ticket-of-later-epoch" breaks "SESS-069" caught by Both,
+    /// A ticket that is good for longer than its grant is good.
+    TicketOutlivesGrant = "ticket-outlives-grant" breaks "SESS-071" caught by Both,
+    /// A grant that was given in another history is good.
+    GrantChainUnchecked = "grant-chain-unchecked" breaks "SESS-083" caught by Both,
+    /// An inviter passes on whatever grant it is given.
+    GrantTakenUnchecked = "grant-taken-unchecked" breaks "SESS-055" caught by Both,
+    /// A close for the void join of another newcomer than the granted one is obeyed.
+    VoidOfAnother = "void-of-another" breaks "SESS-084" caught by Both,
+    /// A close for somebody's parting is obeyed whatever the grant is for.
+    CloseChangeUnchecked = "close-change-unchecked" breaks "SESS-084" caught by Both,
+    /// A member goes because the coordinator says that it wants to.
+    OwnPartingUnchecked = "own-parting-unchecked" breaks "SESS-085" caught by Both,
+    /// The token comes back from somebody who does not hold it.
+    ReturnUnchecked = "return-unchecked" breaks "SESS-024" caught by Both,
+    /// A join is completed by somebody else than the newcomer.
+    CompleteUnchecked = "complete-unchecked" breaks "SESS-024" caught by Both,
+    /// A newcomer believes any list of members.
+    WelcomeUnchecked = "welcome-unchecked" breaks "SESS-062" caught by Both,
+    /// A join is over when the newcomer says so, whoever has admitted it.
+    CompletedAlone = "completed-alone" breaks "SESS-141" caught by Both,
+    /// A message that was left out of the count of its epoch comes late like any other.
+    LeftOutIgnored = "left-out-ignored" breaks "SESS-144" caught by Suite,
+    /// One peer's tickets fill the room for all.
+    TicketsHoarded = "tickets-hoarded" breaks "SESS-018" caught by Suite,
+    /// A member waits for ever for messages that were counted and do not come.
+    FlushAwaitedForever = "flush-awaited-forever" breaks "SESS-142" caught by Both,
+    /// A sender waits for ever for the acknowledgement of a member that does not give it.
+    AcknowledgementAwaitedForever = "acknowledgement-awaited-forever" breaks "SESS-143" caught by Suite,
 }
 
 /// Makes one mutant active for the whole process, or none.

@@ -50,6 +50,8 @@ pub(super) enum TimerName {
     Join,
     Lease,
     Close,
+    Flush,
+    Acknowledgement,
     Lost { peer: UserHandle },
     Linger,
 }
@@ -62,6 +64,8 @@ impl From<TimerName> for Timer {
             TimerName::Join => Self::Join,
             TimerName::Lease => Self::Lease,
             TimerName::Close => Self::Close,
+            TimerName::Flush => Self::Flush,
+            TimerName::Acknowledgement => Self::Acknowledgement,
             TimerName::Lost { peer } => Self::Lost(peer),
             TimerName::Linger => Self::Linger,
         }
@@ -76,6 +80,8 @@ impl From<Timer> for TimerName {
             Timer::Join => Self::Join,
             Timer::Lease => Self::Lease,
             Timer::Close => Self::Close,
+            Timer::Flush => Self::Flush,
+            Timer::Acknowledgement => Self::Acknowledgement,
             Timer::Lost(peer) => Self::Lost { peer },
             Timer::Linger => Self::Linger,
         }

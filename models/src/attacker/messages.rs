@@ -247,7 +247,9 @@ impl<'w> Forge<'w> {
         for accepted in [true, false] {
             say(SessionBody::HandOverAnswer(HandOverAnswer { accepted }));
         }
-        say(SessionBody::Closed(Closed { sent: 0 }));
+        for sent in [0, 1] {
+            say(SessionBody::Closed(Closed { sent }));
+        }
         for number in [1, 2] {
             say(SessionBody::Message(said(number)));
         }
@@ -314,8 +316,10 @@ impl<'w> Forge<'w> {
             let grant = self.sign_grant(self.by, change.clone(), holder);
             say(SessionBody::Close(Close { grant: grant.clone(), change: change.clone() }));
             if let Change::Join(newcomer) = change {
-                let change = Change::Void(newcomer.handle.clone());
-                say(SessionBody::Close(Close { grant, change }));
+                let voided = [newcomer, self.me].map(|newcomer| Change::Void(newcomer.handle.clone()));
+                for change in voided {
+                    say(SessionBody::Close(Close { grant: grant.clone(), change }));
+                }
             }
         }
         self.false_closes(&changes, &mut say);
@@ -497,6 +501,7 @@ impl<'w> Forge<'w> {
                 let mut forged = vec![
                     Ticket { session: OTHER_SESSION, ..good.clone() },
                     Ticket { epoch: EpochNumber(good.epoch.0.saturating_sub(1)), ..good.clone() },
+                    Ticket { epoch: good.epoch.next(), ..good.clone() },
                     Ticket { not_after: Timestamp(NOW.0 - 61), ..good.clone() },
                     Ticket { not_after: Timestamp(NOW.0 + 31), ..good.clone() },
                     good.clone(),

@@ -41,6 +41,8 @@ pub enum Start {
     Inviter,
     /// A newcomer that has been welcomed and has shown its ticket to nobody.
     Newcomer,
+    /// A member whose accomplice, the next client, has been welcomed by somebody honest and has shown its ticket to nobody.
+    Guest,
     /// The coordinator.
     Coordinator,
 }
@@ -64,9 +66,22 @@ impl Attack {
         matches!(self.start, Start::Refused | Start::Left | Start::Removed)
     }
 
-    /// Whether an honest coordinator can come to let the attacker's user or accomplice in.
+    /// Whether the attacker can say enough for an honest coordinator to let its user or accomplice in.
     pub(crate) fn may_be_let_in(&self) -> bool {
-        matches!(self.start, Start::Member | Start::Holder | Start::Newcomer) && self.sends > 2
+        let needed = match self.start {
+            // Two tickets shown, and the newcomer's last word.
+            Start::Newcomer => 3,
+            // Besides, the attacker itself has to admit its accomplice.
+            Start::Holder => 4,
+            Start::Member => 5,
+            Start::Refused
+            | Start::Left
+            | Start::Removed
+            | Start::Inviter
+            | Start::Guest
+            | Start::Coordinator => u8::MAX,
+        };
+        self.sends >= needed
     }
 
     /// Whether the attacker coordinates from the beginning.

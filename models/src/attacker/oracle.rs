@@ -8,7 +8,7 @@
 use antiphon_spec::{
     identity::{KeyHash, Peer, UserHandle},
     limits::CLOCK_SKEW,
-    message::client_client::{InvitationBody, PeerMessage, SessionBody, SessionMessage, Welcome},
+    message::client_client::{Close, InvitationBody, PeerMessage, SessionBody, SessionMessage, Welcome},
     session::{Action, Change, Epoch, EpochHash, Grant, Member, Notice, Ticket},
     signed::Signed,
 };
@@ -23,6 +23,8 @@ use crate::{
 /// What a client knew when it did something.
 pub(crate) struct Witness<'w> {
     pub(crate) me: &'w Member,
+    /// Whether its user wants to leave.
+    pub(crate) is_leaving: bool,
     /// The epoch that it was in.
     pub(crate) before: Option<&'w Epoch>,
     /// What has come for an epoch that had not begun.
@@ -45,10 +47,16 @@ impl Witness<'_> {
                 }
                 Action::Send { to, message: PeerMessage::Session(said) } => match (&said.body, view) {
                     (SessionBody::Admitted(_), Some(view)) => {
-                        to.iter().for_each(|to| self.judge_admission(to, view, monitor));
+                        // The coordinator is told the same of the newcomer.
+                        let newcomers = to.iter().filter(|to| **to != view.0.coordinator);
+                        newcomers.for_each(|to| self.judge_admission(to, view, monitor));
                     }
                     (SessionBody::Closed(_), Some(view)) => {
                         monitor.blame_unless(self.was_closed(view), Violation::CloseUngranted);
+                        monitor.blame_unless(self.may_part(view), Violation::PartedUnasked);
+                    }
+                    (SessionBody::Close(close), Some(view)) => {
+                        monitor.blame_unless(self.may_close(close, view), Violation::JoinMeddledWith);
                     }
                     _ => {}
                 },
@@ -115,6 +123,43 @@ impl Witness<'_> {
         })
     }
 
+    /// Whether no close that has come parts the client from the session against its user's will.
+    fn may_part(&self, view: (&Epoch, EpochHash)) -> bool {
+        self.heard(view).all(|(_, body)| {
+            let SessionBody::Close(close) = body else { return true };
+            match &close.change {
+                Change::Leave(who) => *who != self.me.handle || self.is_leaving,
+                Change::Remove(who) => *who != self.me.handle,
+                Change::Create(_)
+                | Change::Join(_)
+                | Change::HandOver(_)
+                | Change::Void(_)
+                | Change::TakeOver(_) => true,
+            }
+        })
+    }
+
+    /// Whether the client, as coordinator, ends a join by the newcomer's own word, or takes the token back from the holder.
+    fn may_close(&self, close: &Close, view: (&Epoch, EpochHash)) -> bool {
+        let Some((_, grant)) = opened(&close.grant) else { return false };
+        match &close.change {
+            Change::Join(newcomer) => self.heard(view).any(|(from, body)| {
+                from.handle == newcomer.handle && matches!(body, SessionBody::Complete(_))
+            }),
+            Change::Void(_) => match self.now {
+                Some((from, PeerMessage::Session(message))) => {
+                    !matches!(message.body, SessionBody::TokenReturn(_)) || from.handle == grant.holder
+                }
+                Some((_, PeerMessage::Invitation(_))) | None => true,
+            },
+            Change::Create(_)
+            | Change::Leave(_)
+            | Change::Remove(_)
+            | Change::HandOver(_)
+            | Change::TakeOver(_) => true,
+        }
+    }
+
     /// The client has told `to` that its ticket is good.
     fn judge_admission(&self, to: &UserHandle, view: (&Epoch, EpochHash), monitor: &mut Monitor) {
         let shown = self.heard(view).filter(|(from, _)| from.handle == *to).filter_map(|(peer, body)| {
@@ -131,23 +176,41 @@ impl Witness<'_> {
         faults.into_iter().flatten().for_each(|fault| monitor.blame(fault));
     }
 
-    /// A commit that the client took says what the client itself has said.
+    /// A commit that the client took is the word of the coordinator, or of one that takes over, and says what the client
+    /// itself has said. One who shows another's word may have been lost to the signer, and so not be counted.
     fn judge_commit(&self, out: &[Action], monitor: &mut Monitor) {
-        let (Some(view), Some((from, _))) = (self.before, self.now) else { return };
-        let refused = |action: &Action| matches!(action, Action::Disconnect { peer, fault: Some(_) } if *peer == from.handle);
-        if out.iter().any(refused) {
+        let (Some(view), Some((from, PeerMessage::Session(message)))) = (self.before, self.now) else {
+            return;
+        };
+        let SessionBody::Commit(commit) = &message.body else { return };
+        let refused = |action: &Action| {
+            let is_late = matches!(action, Action::Late { from: late } if *late == from.handle);
+            is_late || matches!(action, Action::Disconnect { peer, fault: Some(_) } if *peer == from.handle)
+        };
+        if out.iter().any(refused) || message.epoch != view.number {
             return;
         }
+        let Ok((signer, commitment)) = crypto::open(&commit.commitment) else {
+            return monitor.blame(Violation::CommitUnsigned);
+        };
+        let ender = match &commitment.change {
+            Change::TakeOver(successor) => successor,
+            Change::Create(_)
+            | Change::Join(_)
+            | Change::Leave(_)
+            | Change::Remove(_)
+            | Change::HandOver(_)
+            | Change::Void(_) => &view.coordinator,
+        };
+        let signed = view.member(ender).is_some_and(|ender| ender.key == signer)
+            && commitment.session == view.session
+            && commitment.epoch == view.number
+            && commitment.chain == hash_epoch(view);
+        monitor.blame_unless(signed, Violation::CommitUnsigned);
         let own = monitor.count(view.number, Who::of(&self.me.handle));
-        for (from, body) in self.heard((view, hash_epoch(view))) {
-            if let SessionBody::Commit(commit) = body {
-                let Ok((_, commitment)) = crypto::open(&commit.commitment) else { continue };
-                let mut sent = commitment.sent.iter();
-                let counted = sent.any(|sent| sent.member == self.me.handle && sent.count == own);
-                monitor.blame_unless(from.handle == view.coordinator, Violation::CloseUngranted);
-                monitor.blame_unless(counted, Violation::Miscounted);
-            }
-        }
+        let mut counts = commitment.sent.iter().filter(|sent| sent.member == self.me.handle);
+        let counted = counts.next().map_or(from.handle != view.coordinator, |sent| sent.count == own);
+        monitor.blame_unless(counted, Violation::Miscounted);
     }
 
     /// A newcomer that goes by a welcome.

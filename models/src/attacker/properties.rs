@@ -40,6 +40,10 @@ pub(crate) fn always(attack: &Attack) -> Vec<Named> {
         ("SESS-083, SESS-084: a member closes an epoch for its coordinator's grant only", |_, world| {
             keeps(world, Violation::CloseUngranted)
         }),
+        (
+            "SESS-128, SESS-139: an epoch ends by its coordinator's word, or that of one that takes over",
+            |_, world| keeps(world, Violation::CommitUnsigned),
+        ),
         ("SESS-125: a member goes on only where its own words are counted", |_, world| {
             keeps(world, Violation::Miscounted)
         }),
@@ -53,6 +57,12 @@ pub(crate) fn always(attack: &Attack) -> Vec<Named> {
             "SESS-020, SESS-023, SESS-108, SESS-112: a message is delivered in its epoch, once, in order, from a member",
             |_, world| keeps(world, Violation::WrongDelivery),
         ),
+        ("SESS-085: nobody parts without having asked for it", |_, world| {
+            keeps(world, Violation::PartedUnasked)
+        }),
+        ("SESS-024: a join ends by the word of newcomer and holder", |_, world| {
+            keeps(world, Violation::JoinMeddledWith)
+        }),
         ("SESS-005: nobody speaks where there is no link", |_, world| keeps(world, Violation::NoSuchLink)),
         ("SESS-051: one grant an epoch", |_, world| keeps(world, Violation::SecondGrant)),
         ("SESS-013: an epoch is the same to all who begin it", |_, world| keeps(world, Violation::TwoEpochs)),

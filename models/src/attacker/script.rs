@@ -54,6 +54,7 @@ pub(crate) fn play(model: &SessionModel, attack: &Attack, world: World) -> World
             });
             story.granted(model.run_to_rest(world), CAROL, DAVE)
         }
+        Start::Guest => story.invited(corrupt(world), BOB, DAVE),
         Start::Newcomer => story.invited(corrupt(world), BOB, CAROL),
     }
 }

@@ -38,6 +38,9 @@ pub(super) fn check_welcome(
     if epoch.members.len() >= SESSION_MEMBERS_MAX {
         return Err(ErrorCode::SessionFull);
     }
+    if active(Mutant::WelcomeUnchecked) {
+        return Ok(());
+    }
     let sound = ordered
         && keys.len() == epoch.members.len()
         && inviter_listed
@@ -84,7 +87,8 @@ pub fn judge_ticket(
     if ticket.session != epoch.session && !active(Mutant::TicketSessionUnchecked) {
         return Err(ErrorCode::TicketSession);
     }
-    if ticket.epoch != epoch.number && !active(Mutant::TicketEpochUnchecked) {
+    let later = ticket.epoch > epoch.number && active(Mutant::TicketOfLaterEpoch);
+    if ticket.epoch != epoch.number && !later && !active(Mutant::TicketEpochUnchecked) {
         return Err(ErrorCode::TicketEpoch);
     }
     let wrong_peer = ticket.newcomer != peer.handle && !active(Mutant::TicketPeerUnchecked);
@@ -120,7 +124,7 @@ fn granted_newcomer(grant: &Grant, ticket: &Ticket) -> Result<Member, ErrorCode>
     if !same && !active(Mutant::TicketChangeUnchecked) {
         return Err(ErrorCode::TicketGrant);
     }
-    if ticket.not_after > grant.not_after {
+    if ticket.not_after > grant.not_after && !active(Mutant::TicketOutlivesGrant) {
         return Err(ErrorCode::TicketGrant);
     }
     Ok(newcomer.clone())
@@ -138,7 +142,8 @@ pub(super) fn open_grant(
 ) -> Result<Grant, ErrorCode> {
     let coordinator = epoch.member(&epoch.coordinator).ok_or(ErrorCode::GrantRefused)?;
     let grant = context.crypto.verify_grant(signed, &coordinator.key).map_err(|_| ErrorCode::GrantRefused)?;
-    let here = grant.session == epoch.session && grant.epoch == epoch.number && grant.chain == hash;
+    let chained = grant.chain == hash || active(Mutant::GrantChainUnchecked);
+    let here = grant.session == epoch.session && grant.epoch == epoch.number && chained;
     if here { Ok(grant) } else { Err(ErrorCode::GrantRefused) }
 }
 
@@ -196,8 +201,11 @@ pub(super) fn open_last_word(
 /// Whether `change` may close an epoch in which `grant` was given, at the member `me`.
 pub(super) fn covers(grant: &Grant, change: &Change, coordinator: &UserHandle) -> bool {
     match (change, &grant.change) {
-        (Change::Void(newcomer), Change::Join(member)) => *newcomer == member.handle,
+        (Change::Void(newcomer), Change::Join(member)) => {
+            *newcomer == member.handle || active(Mutant::VoidOfAnother)
+        }
         (Change::Join(newcomer), Change::Join(member)) => newcomer == member,
+        (Change::Remove(_) | Change::Leave(_), _) if active(Mutant::CloseChangeUnchecked) => true,
         (Change::Leave(who), Change::Leave(granted)) => who == granted && grant.holder == *who,
         (Change::HandOver(to), Change::HandOver(granted)) => to == granted && grant.holder == *to,
         (Change::Remove(who), Change::Remove(granted)) => who == granted && grant.holder == *coordinator,

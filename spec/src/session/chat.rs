@@ -11,16 +11,18 @@ use std::{
 
 use super::{
     epoch::EpochNumber,
-    event::{Action, LocalNumber, Notice},
+    event::{Action, LocalNumber, Notice, Timer},
     machine::{Next, Work},
     member::Membership,
 };
 use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
-    limits::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, OUTBOX_MAX, UNACKNOWLEDGED_MAX},
+    limits::{
+        ACKNOWLEDGEMENT_DEADLINE, CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, OUTBOX_MAX, UNACKNOWLEDGED_MAX,
+    },
     media_type::judge_content,
-    message::client_client::{Content, Message, PeerMessage, Received, SessionBody},
+    message::client_client::{Content, Message, PeerMessage, Received, SentCount, SessionBody},
     mutant::{Mutant, active},
     sites::{Location, reached},
 };
@@ -32,6 +34,8 @@ pub(super) struct Chat {
     sent: u64,
     /// Messages said in the epoch before, of which acknowledgements may be on their way.
     sent_before: u64,
+    /// How many messages each member had sent in the epoch before, by the word that ended it.
+    counted: Vec<SentCount>,
     /// Messages delivered in this epoch, by sender.
     received: BTreeMap<UserHandle, u64>,
     /// What the user said while nothing could be said.
@@ -66,9 +70,15 @@ impl Chat {
         self.received.get(member).copied().unwrap_or(0)
     }
 
-    pub(super) fn begin_epoch(&mut self) {
+    pub(super) fn begin_epoch(&mut self, counted: Vec<SentCount>) {
+        self.counted = counted;
         self.sent_before = std::mem::take(&mut self.sent);
         self.received.clear();
+    }
+
+    /// Which message has been under way for longest.
+    fn oldest(&self) -> Option<(EpochNumber, u64)> {
+        self.unacknowledged.front().map(|oldest| (oldest.epoch, oldest.number))
     }
 
     pub(super) fn is_at_rest_without(&self, unreliable: impl Fn(&UserHandle) -> bool) -> bool {
@@ -124,6 +134,9 @@ impl Membership {
             let linked: Vec<UserHandle> = self.others().cloned().collect();
             let (to, waiting) = (linked.clone(), linked.iter().cloned().collect());
             if !to.is_empty() {
+                if self.chat.unacknowledged.is_empty() {
+                    wait_for_acknowledgements(work);
+                }
                 self.chat.unacknowledged.push_back(Outgoing { local, epoch, number, waiting });
                 let body = SessionBody::Message(Message { number, content, media_type });
                 let message = PeerMessage::Session(self.message(body));
@@ -217,6 +230,15 @@ impl Membership {
         (1..=sent).contains(&number)
     }
 
+    /// Whether a late message is one of those that this member was told the epoch had no more of: then the sender was told
+    /// something else, and has gone on by it.
+    pub(super) fn was_left_out(&self, by: &UserHandle, epoch: EpochNumber, number: u64) -> bool {
+        let short = |counted: &SentCount| counted.member == *by && counted.count < number;
+        epoch.next() == self.epoch.number
+            && self.chat.counted.iter().any(short)
+            && !active(Mutant::LeftOutIgnored)
+    }
+
     /// A member is gone, and with it its acknowledgements.
     pub(super) fn forget_unacknowledged(&mut self, member: &UserHandle, work: &mut Work<'_, '_>) {
         for outgoing in &mut self.chat.unacknowledged {
@@ -239,6 +261,9 @@ impl Membership {
 
     /// The session is over here: nothing more is sent or acknowledged.
     pub(super) fn settle_chat(&mut self, work: &mut Work<'_, '_>) {
+        if self.chat.oldest().is_some() {
+            work.push(Action::Disarm(Timer::Acknowledgement));
+        }
         for Outgoing { local, waiting, .. } in std::mem::take(&mut self.chat.unacknowledged) {
             waiting.into_iter().for_each(|to| tell_failed(local, to, work));
         }
@@ -250,8 +275,32 @@ impl Membership {
     }
 
     fn drop_acknowledged(&mut self, work: &mut Work<'_, '_>) {
+        let oldest = self.chat.oldest();
         self.chat.unacknowledged.retain(|outgoing| !outgoing.waiting.is_empty());
+        match self.chat.oldest() {
+            None if oldest.is_some() => work.push(Action::Disarm(Timer::Acknowledgement)),
+            Some(next) if oldest != Some(next) => wait_for_acknowledgements(work),
+            None | Some(_) => {}
+        }
         self.say_what_waited(work);
+    }
+
+    /// Whoever has let the oldest message wait for too long is lost: it would hold up every other one for good.
+    pub(super) fn acknowledgement_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let oldest = self.chat.unacknowledged.front();
+        for member in oldest.map(|oldest| oldest.waiting.clone()).unwrap_or_default() {
+            let next = self.fault(&member, ErrorCode::Deadline, work);
+            if !matches!(next, Next::Stay) {
+                return next;
+            }
+        }
+        Next::Stay
+    }
+}
+
+fn wait_for_acknowledgements(work: &mut Work<'_, '_>) {
+    if !active(Mutant::AcknowledgementAwaitedForever) {
+        work.push(Action::Arm { timer: Timer::Acknowledgement, after: ACKNOWLEDGEMENT_DEADLINE });
     }
 }
 

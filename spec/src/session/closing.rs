@@ -17,6 +17,7 @@ use super::{
 use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
+    limits::FLUSH_DEADLINE,
     message::client_client::{
         Cancel, Close, Closed, Commit, InvitationBody, RequestNumber, SentCount, SessionBody,
     },
@@ -42,6 +43,14 @@ pub(super) struct Committed {
     pub(super) signed: Signed<Commitment>,
     /// What has to arrive before the next epoch begins.
     pub(super) sent: Vec<SentCount>,
+    /// It has not arrived by now, and a timer runs.
+    pub(super) is_awaited: bool,
+}
+
+impl Committed {
+    pub(super) fn to(signed: &Signed<Commitment>, sent: Vec<SentCount>) -> Self {
+        Self { signed: signed.clone(), sent, is_awaited: false }
+    }
 }
 
 impl Membership {
@@ -89,8 +98,10 @@ impl Membership {
                 active(Mutant::CompleteEarly)
                     || self.admission.as_ref().is_some_and(|admission| admission.newcomer() == newcomer)
             }
-            Change::Leave(who) => *who != self.me.handle || self.leaving,
-            Change::Remove(who) => *who != self.me.handle,
+            Change::Leave(who) => {
+                *who != self.me.handle || self.leaving || active(Mutant::OwnPartingUnchecked)
+            }
+            Change::Remove(who) => *who != self.me.handle || active(Mutant::OwnPartingUnchecked),
             Change::Create(_) => false,
             Change::HandOver(_) | Change::Void(_) | Change::TakeOver(_) => true,
         }
@@ -124,22 +135,52 @@ impl Membership {
         else {
             return self.fault(&from.handle, ErrorCode::Fork, work);
         };
-        closing.committed = Some(Committed { signed: commit.commitment.clone(), sent: commitment.sent });
+        closing.committed = Some(Committed::to(&commit.commitment, commitment.sent));
         self.show_followers(&commit, work);
-        self.begin_epoch_if_flushed(work)
+        self.begin_epoch_when_flushed(work)
+    }
+
+    /// Begins the committed epoch now, or in some time: whoever was counted for more than it sends holds up nobody.
+    pub(super) fn begin_epoch_when_flushed(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let next = self.begin_epoch_if_flushed(work);
+        if matches!(next, Next::Stay)
+            && let Some(committed) = self.closing.as_mut().and_then(|closing| closing.committed.as_mut())
+            && !active(Mutant::FlushAwaitedForever)
+        {
+            committed.is_awaited = true;
+            work.push(Action::Arm { timer: Timer::Flush, after: FLUSH_DEADLINE });
+        }
+        next
+    }
+
+    /// Those whose words have not come are lost.
+    pub(super) fn flush_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let missing: Vec<UserHandle> = self.missing().cloned().collect();
+        for member in missing {
+            let next = self.fault(&member, ErrorCode::Deadline, work);
+            if !matches!(next, Next::Stay) {
+                return next;
+            }
+        }
+        Next::Stay
+    }
+
+    /// The members of which not everything has come that the epoch ends with.
+    fn missing(&self) -> impl Iterator<Item = &UserHandle> {
+        let committed = self.closing.as_ref().and_then(|closing| closing.committed.as_ref());
+        let sent = committed.map(|committed| committed.sent.as_slice()).unwrap_or_default();
+        let has_come = |sent: &&SentCount| {
+            sent.member == self.me.handle
+                || self.lost.contains(&sent.member)
+                || self.chat.received_from(&sent.member) >= sent.count
+        };
+        sent.iter().filter(move |sent| !has_come(sent)).map(|sent| &sent.member)
     }
 
     /// Begins the committed epoch, if every message of the old one is here.
     pub(super) fn begin_epoch_if_flushed(&mut self, work: &mut Work<'_, '_>) -> Next {
-        let Some(committed) = self.closing.as_ref().and_then(|closing| closing.committed.as_ref()) else {
-            return Next::Stay;
-        };
-        let flushed = committed.sent.iter().all(|sent| {
-            sent.member == self.me.handle
-                || self.lost.contains(&sent.member)
-                || self.chat.received_from(&sent.member) >= sent.count
-        });
-        if !flushed && !active(Mutant::FlushSkipped) {
+        let flushed = self.missing().next().is_none() || active(Mutant::FlushSkipped);
+        if !self.is_committed() || !flushed {
             return Next::Stay;
         }
         match self.closing.take() {
@@ -149,6 +190,9 @@ impl Membership {
     }
 
     fn begin_epoch(&mut self, closing: Closing, work: &mut Work<'_, '_>) -> Next {
+        if closing.committed.as_ref().is_some_and(|committed| committed.is_awaited) {
+            work.push(Action::Disarm(Timer::Flush));
+        }
         let old = std::mem::replace(&mut self.epoch, closing.next);
         self.hash = closing.hash;
         if self.epoch.member(&self.me.handle).is_none() {
@@ -166,9 +210,11 @@ impl Membership {
         {
             self.fail_uncounted(old.number, work);
         }
-        self.commitment = closing.committed.map(|committed| committed.signed);
+        let (commitment, counted) =
+            closing.committed.map(|committed| (committed.signed, committed.sent)).unzip();
+        self.commitment = commitment;
         self.succession = Succession::default();
-        self.chat.begin_epoch();
+        self.chat.begin_epoch(counted.unwrap_or_default());
         self.settle(&closing.holder, &old.coordinator, work);
         self.change_coordinator(&old.coordinator, work);
         self.say_what_waited(work);

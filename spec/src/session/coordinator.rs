@@ -50,8 +50,8 @@ enum Phase {
     Request,
     /// For this member's answer to the offer of the coordinator's part.
     Answer { to: UserHandle, request: Queued },
-    /// For the newcomer to complete, or the holder to return the token.
-    Newcomer { grant: Grant, signed: Signed<Grant> },
+    /// For the newcomer to complete and every member to have admitted it, or for the holder to return the token.
+    Newcomer { grant: Grant, signed: Signed<Grant>, admitted: BTreeSet<UserHandle>, is_complete: bool },
     /// For members to close the epoch.
     Closed { change: Change, waiting: BTreeSet<UserHandle>, sent: BTreeMap<UserHandle, u64> },
     /// For the epoch to begin here too: it is committed.
@@ -197,7 +197,7 @@ impl Membership {
         let (grant, signed) = self.sign_grant(change, from.clone(), work);
         work.push(Action::Arm { timer: Timer::Lease, after: GRANT_LEASE });
         self.send(&from, SessionBody::TokenGrant(TokenGrant { grant: signed.clone(), number }), work);
-        self.enter(Phase::Newcomer { grant, signed });
+        self.enter(Phase::Newcomer { grant, signed, admitted: BTreeSet::new(), is_complete: false });
     }
 
     fn grant_and_close(&mut self, change: Change, holder: UserHandle, work: &mut Work<'_, '_>) -> Next {
@@ -275,28 +275,61 @@ impl Membership {
 
     pub(super) fn completed(&mut self, from: &Peer, work: &mut Work<'_, '_>) -> Next {
         let admitted = self.admission.as_ref().map(|admission| admission.newcomer());
-        let Some(newcomer) = admitted.filter(|newcomer| newcomer.handle == from.handle) else {
+        let Some(newcomer) =
+            admitted.filter(|newcomer| newcomer.handle == from.handle || active(Mutant::CompleteUnchecked))
+        else {
             return self.fault(&from.handle, ErrorCode::UnexpectedMessage, work);
         };
-        match self.phase() {
-            Some(Phase::Newcomer { grant, signed }) if grant.change == Change::Join(newcomer.clone()) => {
-                let (signed, change) = (signed.clone(), grant.change.clone());
-                self.begin_closing(signed, change, work)
+        let join = Change::Join(newcomer.clone());
+        match self.coordinator.as_mut().map(|coordinator| &mut coordinator.phase) {
+            Some(Phase::Newcomer { grant, is_complete, .. }) if grant.change == join && !*is_complete => {
+                *is_complete = true;
+                self.close_if_all_admitted(work)
             }
             _ => self.unexpected_at_coordinator(from, work),
         }
     }
 
+    /// A member has admitted the newcomer: there is one in an epoch at most, so nobody has to say which.
+    pub(super) fn member_admitted(&mut self, from: &Peer, work: &mut Work<'_, '_>) -> Next {
+        let is_member = self.epoch.member(&from.handle).is_some();
+        match self.coordinator.as_mut().map(|coordinator| &mut coordinator.phase) {
+            Some(Phase::Newcomer { admitted, .. }) if is_member => {
+                admitted.insert(from.handle.clone());
+                self.close_if_all_admitted(work)
+            }
+            _ => self.unexpected_at_coordinator(from, work),
+        }
+    }
+
+    /// Ends a join that nobody can refuse any more. The newcomer alone could say so too early, and whoever had not admitted
+    /// it would have to take the coordinator for a liar.
+    fn close_if_all_admitted(&mut self, work: &mut Work<'_, '_>) -> Next {
+        let Some(Phase::Newcomer { grant, signed, admitted, is_complete }) = self.phase() else {
+            return Next::Stay;
+        };
+        let all = self.others().all(|other| admitted.contains(other)) || active(Mutant::CompletedAlone);
+        if !*is_complete || !all {
+            return Next::Stay;
+        }
+        let (signed, change) = (signed.clone(), grant.change.clone());
+        self.begin_closing(signed, change, work)
+    }
+
     pub(super) fn token_returned(&mut self, from: &Peer, work: &mut Work<'_, '_>) -> Next {
         match self.phase() {
-            Some(Phase::Newcomer { grant, .. }) if grant.holder == from.handle => self.void(work),
+            Some(Phase::Newcomer { grant, .. })
+                if grant.holder == from.handle || active(Mutant::ReturnUnchecked) =>
+            {
+                self.void(work)
+            }
             _ => self.unexpected_at_coordinator(from, work),
         }
     }
 
     /// Closes the epoch without the newcomer that the token was given for.
     fn void(&mut self, work: &mut Work<'_, '_>) -> Next {
-        let Some(Phase::Newcomer { grant, signed }) = self.phase() else { return Next::Stay };
+        let Some(Phase::Newcomer { grant, signed, .. }) = self.phase() else { return Next::Stay };
         let Change::Join(newcomer) = &grant.change else { return Next::Stay };
         let (signed, change) = (signed.clone(), Change::Void(newcomer.handle.clone()));
         self.begin_closing(signed, change, work)

@@ -127,6 +127,10 @@ pub enum Timer {
     Lease,
     /// At the coordinator: members have not closed the epoch.
     Close,
+    /// At a member: messages that the commit counts have not come.
+    Flush,
+    /// At a sender: the oldest message under way has not been acknowledged by all.
+    Acknowledgement,
     /// At a member: the coordinator has not removed this member, whose link is lost.
     Lost(UserHandle),
     /// At a member that left: others have not closed their links.

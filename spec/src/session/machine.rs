@@ -207,13 +207,15 @@ impl Session {
     /// Whether a new link of this peer, on which this message came first, takes the place of the link that stands.
     ///
     /// A newcomer that shows a ticket has given up every link that it had before. But a ticket for an epoch that is
-    /// over came over a link that is itself the older one.
+    /// over came over a link that is itself the older one, and so did one for an epoch in which this client has admitted
+    /// the newcomer already: there is one good ticket in an epoch.
     #[must_use]
     pub fn gives_way(&self, peer: &UserHandle, message: &SessionMessage) -> bool {
         self.membership().is_some_and(|member| {
             let is_outside = member.epoch.member(peer).is_none() || member.lets_go(peer);
             is_outside
                 && message.epoch >= member.epoch.number
+                && (message.epoch > member.epoch.number || !member.has_admitted(peer))
                 && matches!(message.body, SessionBody::Admit(_))
         })
     }

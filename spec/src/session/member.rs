@@ -278,6 +278,9 @@ impl Membership {
                 self.hear(from, said, work)
             }
             SessionBody::Follow(_) => self.followed_late(from, message.epoch, work),
+            SessionBody::Message(said) if self.was_left_out(&from.handle, message.epoch, said.number) => {
+                self.fault(&from.handle, ErrorCode::Fork, work)
+            }
             SessionBody::TokenRequest(_)
             | SessionBody::TokenRefused(_)
             | SessionBody::TokenGrant(_)
@@ -336,9 +339,7 @@ impl Membership {
             SessionBody::Follow(follow) => self.followed(from, follow, work),
             SessionBody::Message(said) => self.hear(from, said, work),
             SessionBody::Received(received) => self.acknowledged(from, self.epoch.number, received, work),
-            SessionBody::Admitted(Admitted {}) => {
-                self.fault(&from.handle, ErrorCode::UnexpectedMessage, work)
-            }
+            SessionBody::Admitted(Admitted {}) => self.member_admitted(from, work),
         }
     }
 
@@ -369,6 +370,9 @@ impl Membership {
             Ok(admission) => {
                 self.admission = Some(admission);
                 self.send(&from.handle, SessionBody::Admitted(Admitted {}), work);
+                if self.coordinator.is_none() {
+                    self.send_to_coordinator(SessionBody::Admitted(Admitted {}), work);
+                }
                 Next::Stay
             }
             Err(code) => self.fault(&from.handle, code, work),
@@ -420,7 +424,7 @@ impl Membership {
         }
     }
 
-    fn has_admitted(&self, peer: &UserHandle) -> bool {
+    pub(super) fn has_admitted(&self, peer: &UserHandle) -> bool {
         self.admission.as_ref().is_some_and(|admission| admission.newcomer().handle == *peer)
     }
 
@@ -461,6 +465,8 @@ impl Membership {
             }
             Timer::Lease => self.lease_ended(work),
             Timer::Close => self.close_overdue(work),
+            Timer::Flush => self.flush_overdue(work),
+            Timer::Acknowledgement => self.acknowledgement_overdue(work),
             Timer::Lost(peer) if self.has_lost_coordinator() => {
                 if peer == self.epoch.coordinator {
                     self.succession_overdue(work)
@@ -479,7 +485,10 @@ impl Membership {
 
 /// Whether one more message of the next epoch may be held.
 pub(super) fn may_hold(held: &[(Peer, SessionMessage)], from: &Peer, is_ticket: bool) -> bool {
-    let tickets = held.iter().filter(|(_, held)| matches!(held.body, SessionBody::Admit(_))).count();
+    let is_admit = |held: &SessionMessage| matches!(held.body, SessionBody::Admit(_));
+    let tickets = held.iter().filter(|(_, held)| is_admit(held)).count();
     let from_peer = held.iter().filter(|(peer, _)| peer == from).count();
-    from_peer < HELD_PER_PEER_MAX && !(is_ticket && tickets >= HELD_TICKETS_MAX)
+    let has_ticket = held.iter().any(|(peer, held)| peer == from && is_admit(held));
+    let one_more = tickets >= HELD_TICKETS_MAX || has_ticket;
+    from_peer < HELD_PER_PEER_MAX && !(is_ticket && one_more && !active(Mutant::TicketsHoarded))
 }

@@ -264,9 +264,9 @@ impl Membership {
             let message = PeerMessage::Session(self.message(SessionBody::Commit(commit)));
             work.push(Action::Send { to, message });
         }
-        let committed = Some(Committed { signed, sent });
+        let committed = Some(Committed::to(&signed, sent));
         self.closing = Some(Closing { holder: self.me.handle.clone(), next: next.into(), hash, committed });
-        self.begin_epoch_if_flushed(work)
+        self.begin_epoch_when_flushed(work)
     }
 
     pub(super) fn commitment_to(
@@ -339,7 +339,7 @@ impl Membership {
         if self.succession.is_following(&self.me.handle) {
             self.show_followers(commit, work);
         }
-        self.begin_epoch_if_flushed(work)
+        self.begin_epoch_when_flushed(work)
     }
 
     /// Holds the word that ends the epoch against what this member knows of it.
@@ -368,7 +368,7 @@ impl Membership {
             return Err(ErrorCode::Fork);
         }
         let holder = self.holder_of(&commitment.change);
-        let committed = Some(Committed { signed: commit.commitment.clone(), sent: commitment.sent });
+        let committed = Some(Committed::to(&commit.commitment, commitment.sent));
         Ok(Closing { holder, next: next.into(), hash, committed })
     }
 

@@ -55,8 +55,10 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "the dialler greets" => dialler_greets;
     "link/second-of-member" ["SESS-010", "SESS-005"]
         "a member opens a second link, and the first goes on" => second_of_member;
-    "link/second-of-newcomer" ["SESS-011", "SESS-010"]
-        "a newcomer that is admitted shows its ticket on a second link: the first is closed" => second_of_newcomer;
+    "link/second-of-newcomer" ["SESS-010"]
+        "a newcomer that is admitted shows its ticket on a second link, and the first goes on" => second_of_newcomer;
+    "link/second-of-invitee" ["SESS-011", "SESS-010"]
+        "somebody whom the client has invited shows a ticket of another inviter: the first link is closed" => second_of_invitee;
     "link/one-for-each-session" ["SESS-005", "LIM-002"]
         "two sessions with one peer have a link each" => one_for_each;
     "link/lost-in-a-frame" ["WIRE-051", "SESS-123"]
@@ -190,6 +192,19 @@ async fn second_of_member(world: Arc<World>) -> Result<(), Failure> {
     room.goes_on(1).await
 }
 
+async fn second_of_invitee(world: Arc<World>) -> Result<(), Failure> {
+    let mut room = Room::new(&world).await?;
+    let ticket = ticket(&room.epoch, &room.scene.c.member(), &room.scene.a, &room.scene.a)?;
+    room.scene.client.invite(room.epoch.session, &room.scene.c.handle).await?;
+    let mut one = room.scene.c.accept(&room.scene.me()).await?;
+    one.hears_step(room.epoch.session, invite(&room.epoch)).await?;
+    let mut two = room.scene.dial(&room.scene.c).await?;
+    two.say(&room.epoch, admit(ticket)).await?;
+    one.gone().await?;
+    two.hears(&room.epoch, SessionBody::Admitted(Admitted {})).await?;
+    room.goes_on(1).await
+}
+
 async fn second_of_newcomer(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let ticket = ticket(&room.epoch, &room.scene.c.member(), &room.scene.a, &room.scene.a)?;
@@ -198,9 +213,9 @@ async fn second_of_newcomer(world: Arc<World>) -> Result<(), Failure> {
     one.hears(&room.epoch, SessionBody::Admitted(Admitted {})).await?;
     let mut two = room.scene.dial(&room.scene.c).await?;
     two.say(&room.epoch, admit(ticket)).await?;
-    one.gone().await?;
     // Who has been admitted in this epoch is not admitted again.
     two.refused(ErrorCode::AlreadyMember).await?;
+    one.alive().await?;
     room.goes_on(1).await
 }
 

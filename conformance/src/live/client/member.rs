@@ -119,10 +119,11 @@ impl Room {
         Ok(link)
     }
 
-    /// Person c shows a good ticket and is admitted.
-    async fn c_is_admitted(&self) -> Result<Link, Failure> {
+    /// Person c shows a good ticket and is admitted, which the coordinator is told.
+    async fn c_is_admitted(&mut self) -> Result<Link, Failure> {
         let mut link = self.c_shows(self.good_ticket()?).await?;
         link.hears(&self.epoch, SessionBody::Admitted(Admitted {})).await?;
+        self.to_a.hears(&self.epoch, SessionBody::Admitted(Admitted {})).await?;
         Ok(link)
     }
 }
@@ -141,7 +142,7 @@ async fn admits(world: Arc<World>) -> Result<(), Failure> {
 }
 
 async fn admits_one_only(world: Arc<World>) -> Result<(), Failure> {
-    let room = Room::new(&world).await?;
+    let mut room = Room::new(&world).await?;
     let mut first = room.c_is_admitted().await?;
     let other = Person::new(&room.scene.realm, &room.scene.realm.home, 0xd0).await?;
     let ticket = ticket(&room.epoch, &other.member(), &room.scene.a, &room.scene.a)?;

@@ -230,20 +230,26 @@ async fn a_is_heard(to_a: &mut Link, epoch: &Epoch) -> Result<(), Failure> {
 
 /// An epoch later, at the hands of the same coordinator.
 async fn next_epoch(room: &mut Room) -> Result<Epoch, Failure> {
+    next_epoch_with(room, [0, 0, 0]).await
+}
+
+/// The epoch ends for nothing, and so much was said in it by each.
+async fn next_epoch_with(room: &mut Room, sent: [u64; 3]) -> Result<Epoch, Failure> {
     let before = room.epoch.clone();
     let void = Change::Void(room.scene.c.handle.clone());
     let join = Change::Join(room.scene.c.member());
     let grant = super::chain::grant(&before, join, &room.scene.a.handle, &room.scene.a)?;
     room.to_a.say(&before, SessionBody::Close(Close { grant, change: void.clone() })).await?;
     room.to_a.hears(&before, super::chain::closed(0)).await?;
-    room.commit(&void, [0, 0, 0]).await?;
+    room.commit(&void, sent).await?;
     room.scene.client.begins(&room.epoch).await?;
     Ok(before)
 }
 
 async fn late(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
-    let before = next_epoch(&mut room).await?;
+    room.goes_on(1).await?;
+    let before = next_epoch_with(&mut room, [0, 0, 1]).await?;
     room.to_b.say(&before, message(1, "late")).await?;
     room.to_b.say(&before, request(1, Change::Leave(room.scene.b.handle.clone()))).await?;
     room.goes_on(1).await?;

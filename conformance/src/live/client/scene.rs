@@ -316,6 +316,9 @@ impl Chair {
         let newcomer = chair.scene.b.member();
         let ticket = chair.join(&mut to_b, &newcomer).await?;
         drop(ticket);
+        to_a.say(&chair.epoch, SessionBody::Admitted(Admitted {})).await?;
+        // That it came is known by its answer: the two links have no common order.
+        to_a.alive().await?;
         to_b.say(&chair.epoch, SessionBody::Complete(Complete {})).await?;
         let change = Change::Join(newcomer);
         chair.closes(&mut to_a, &change).await?;

@@ -172,7 +172,7 @@ fn second_grant(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = joined()?;
     let newcomer = member(4)?;
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 3, 1)? }))?;
-    trace.shows("4 admitted")?;
+    trace.shows("4 admitted, 1 admitted")?;
     let after = trace.change(&epoch, &Change::Leave(handle_of(3)?), 3, &SILENCE)?;
     trace.shows("user epoch 3, 4 goodbye, 3 goodbye")?;
     trace.said(1, &after, close(&after, &Change::Join(newcomer), 1)?)?;

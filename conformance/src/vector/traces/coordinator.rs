@@ -144,6 +144,10 @@ fn queue(cases: &mut Vec<VectorCase>) -> Made<()> {
     let newcomer = member(4)?;
     trace.said(1, &epoch, request(1, Change::Join(newcomer.clone())))?;
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 1, 2)? }))?;
+    for member in [1, 3] {
+        trace.said(member, &epoch, SessionBody::Admitted(Admitted {}))?;
+        trace.shows("")?;
+    }
     trace.said(4, &epoch, SessionBody::Complete(Complete {}))?;
     trace.shows("1+3 close")?;
     trace.said(1, &epoch, message(1, "before the end"))?;

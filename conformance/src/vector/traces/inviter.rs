@@ -115,7 +115,7 @@ fn tokens(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = welcomed_by_member()?;
     let newcomer = member(4)?;
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 2, 1)? }))?;
-    trace.shows("4 admitted")?;
+    trace.shows("4 admitted, 1 admitted")?;
     trace.change(&epoch, &Change::Join(newcomer), 2, &SILENCE)?;
     trace.shows("user epoch 3")?;
     trace.invite(4)?;
@@ -225,7 +225,7 @@ fn requests(cases: &mut Vec<VectorCase>) -> Made<()> {
     let newcomer = member(4)?;
     trace.link_lost(4)?;
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 3, 1)? }))?;
-    trace.shows("4 admitted")?;
+    trace.shows("4 admitted, 1 admitted")?;
     let after = trace.change(&epoch, &Change::Join(newcomer), 3, &SILENCE)?;
     trace.said(1, &after, refused(ErrorCode::AlreadyMember))?;
     trace.shows("")?;

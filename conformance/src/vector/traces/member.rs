@@ -166,7 +166,7 @@ fn admissions(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     let (mut trace, epoch) = joined()?;
     trace.said(4, &epoch, admit(&epoch, 4)?)?;
-    trace.shows("4 admitted")?;
+    trace.shows("4 admitted, 1 admitted")?;
     trace.said(4, &epoch, message(1, "hello"))?;
     trace.shows("4 close forbidden")?;
     cases.push(trace.done(
@@ -193,7 +193,7 @@ fn admissions(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: wrong }))?;
     trace.shows("4 close ticket-grant")?;
     trace.said(5, &epoch, admit(&epoch, 5)?)?;
-    trace.shows("5 admitted")?;
+    trace.shows("5 admitted, 1 admitted")?;
     cases.push(trace.done(
         "admits-after-refusal",
         &["SESS-074", "SESS-071"],

@@ -427,7 +427,6 @@ fn late(cases: &mut Vec<VectorCase>) -> Made<()> {
         close(&epoch, &hand_over, 3)?,
         SessionBody::Closed(Closed { sent: 0 }),
         commit(&after, &SILENCE)?,
-        message(1, "late"),
     ] {
         trace.said(1, &epoch, body)?;
         trace.shows("1 late")?;

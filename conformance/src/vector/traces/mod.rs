@@ -28,6 +28,7 @@ use super::{
 };
 use crate::case::Role;
 
+mod abuse;
 mod closing;
 mod coordinator;
 mod inviter;
@@ -345,6 +346,9 @@ fn coordinator_of(others: &[u8]) -> Made<(Trace, Epoch)> {
         trace.link_up(*who)?;
         trace.told(*who, epoch.session, InvitationBody::Join(join_of(*who)?))?;
         trace.said(*who, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 2, 2)? }))?;
+        for member in others.get(..joined).unwrap_or_default() {
+            trace.said(*member, &epoch, SessionBody::Admitted(Admitted {}))?;
+        }
         trace.said(*who, &epoch, SessionBody::Complete(Complete {}))?;
         for member in others.get(..joined).unwrap_or_default() {
             trace.said(*member, &epoch, SessionBody::Closed(Closed { sent: 0 }))?;
@@ -441,6 +445,7 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     let mut cases = Vec::new();
     newcomer::cases(&mut cases)?;
     member::cases(&mut cases)?;
+    abuse::cases(&mut cases)?;
     inviter::cases(&mut cases)?;
     closing::cases(&mut cases)?;
     messages::cases(&mut cases)?;

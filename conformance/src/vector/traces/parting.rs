@@ -120,7 +120,7 @@ fn newcomers(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = asked_for_token()?;
     let newcomer = member(4)?;
     trace.said(4, &epoch, SessionBody::Admit(Admit { ticket: ticket(&epoch, &newcomer, 3, 1)? }))?;
-    trace.shows("4 admitted")?;
+    trace.shows("4 admitted, 1 admitted")?;
     let after = trace.change(&epoch, &Change::Join(newcomer), 3, &SILENCE)?;
     let refused = TokenRefused { code: ErrorCode::AlreadyMember, number: RequestNumber(1) };
     trace.said(1, &after, SessionBody::TokenRefused(refused))?;

@@ -107,6 +107,8 @@ pub(super) fn timer_json(timer: &Timer) -> Value {
         Timer::Join => json!({"name": "join"}),
         Timer::Lease => json!({"name": "lease"}),
         Timer::Close => json!({"name": "close"}),
+        Timer::Flush => json!({"name": "flush"}),
+        Timer::Acknowledgement => json!({"name": "acknowledgement"}),
         Timer::Lost(peer) => json!({"name": "lost", "peer": peer}),
         Timer::Linger => json!({"name": "linger"}),
     }
