@@ -24,6 +24,8 @@ enum Wish {
     Partition,
     Heal,
     Stall,
+    Exodus,
+    Strike,
 }
 
 #[derive(Debug)]
@@ -31,8 +33,8 @@ pub(crate) struct Driver {
     random: Random,
     pace: Duration,
     next_at: Instant,
-    /// Decisions that are taken before any others, at once.
-    first: VecDeque<Decision>,
+    /// Decisions that are due before any others, each with its time, ascending.
+    due: VecDeque<(Instant, Decision)>,
 }
 
 impl Driver {
@@ -41,22 +43,21 @@ impl Driver {
         let creator = Who(profile.clients / 2);
         let others = Who::first(profile.clients).filter(|who| *who != creator);
         let invitations = others.take(usize::from(profile.invited_at_once));
-        let mut first = VecDeque::from([Decision::Create(creator)]);
-        first.extend(invitations.map(|whom| Decision::Invite { who: creator, whom }));
-        Self { random, pace: profile.pace, next_at: Instant::default(), first }
+        let start = Instant::default();
+        let mut due = VecDeque::from([(start, Decision::Create(creator))]);
+        due.extend(invitations.map(|whom| (start, Decision::Invite { who: creator, whom })));
+        Self { random, pace: profile.pace, next_at: start, due }
     }
 
     /// When the next decision is taken.
     pub(crate) fn next_at(&self) -> Instant {
-        self.next_at
+        self.due.front().map_or(self.next_at, |(at, _)| *at)
     }
 
     /// Takes a decision, if the one that was drawn can be taken.
     pub(crate) fn decide(&mut self, run: &Run) -> Option<Decision> {
-        if let Some(decision) = self.first.pop_front() {
-            if self.first.is_empty() {
-                self.wait();
-            }
+        if let Some((_, decision)) = self.due.pop_front() {
+            self.next_at = self.next_at.max(run.now);
             return Some(decision);
         }
         self.wait();
@@ -84,6 +85,8 @@ impl Driver {
             (Wish::Partition, weights.partition),
             (Wish::Heal, weights.heal),
             (Wish::Stall, weights.stall),
+            (Wish::Exodus, weights.exodus),
+            (Wish::Strike, weights.strike),
         ];
         let mut left = self.random.below(wishes.iter().map(|(_, weight)| weight).sum());
         wishes.into_iter().find_map(|(wish, weight)| {
@@ -129,8 +132,7 @@ impl Driver {
                 let who = self.inviter(run, None)?;
                 let other = self.inviter(run, Some(who))?;
                 let whom = self.invitee(run, who).filter(|whom| *whom != other)?;
-                self.first.push_back(Decision::Invite { who: other, whom });
-                self.next_at = run.now;
+                self.due.push_back((run.now, Decision::Invite { who: other, whom }));
                 Some(Decision::Invite { who, whom })
             }
             Wish::Leave => self
@@ -145,8 +147,7 @@ impl Driver {
             Wish::Crash => {
                 let coordinator = self.random.chance(200);
                 let living = |who: Who, client: &super::client::Client| {
-                    let coordinates = client.epoch().is_some_and(|epoch| Who::of(&epoch.coordinator) == who);
-                    !client.is_dead && (coordinates || !coordinator)
+                    !client.is_dead && (coordinates(run, who) || !coordinator)
                 };
                 self.one_of(run, living).map(Decision::Crash)
             }
@@ -165,10 +166,52 @@ impl Driver {
                 (!run.network.is_split()).then_some(Decision::Partition(set))
             }
             Wish::Heal => run.network.is_split().then_some(Decision::Heal),
+            Wish::Exodus => {
+                let leaving = |_: Who, client: &super::client::Client| client.epoch().is_some();
+                let members = run.everyone().filter(|(who, client)| leaving(*who, client));
+                let mut members: Vec<(bool, Who)> =
+                    members.map(|(who, _)| (!coordinates(run, who), who)).collect();
+                // The coordinator first, and then those who will have its part, one after the other.
+                members.sort_unstable();
+                let mut leaves = members.into_iter().map(|(_, who)| Decision::Leave(who));
+                let first = leaves.next();
+                let hand_over = run.noise.profile().latency.1 * 8;
+                let mut at = run.now;
+                for leave in leaves.take(3) {
+                    at = at.after(self.random.time(Duration::ZERO, hand_over));
+                    self.due.push_back((at, leave));
+                }
+                first
+            }
+            Wish::Strike => {
+                // While an epoch closes, its coordinator goes.
+                let coordinator = self.one_of(run, |who, client| coordinates(run, who) && awake(client))?;
+                let wish = if self.random.chance(500) { Wish::Invite } else { Wish::Leave };
+                let first = self.concrete(wish, run)?;
+                let closing = run.noise.profile().latency.1 * 12;
+                let mut at = run.now.after(self.random.time(Duration::ZERO, closing));
+                self.due.push_back((at, Decision::Crash(coordinator)));
+                if self.random.chance(300)
+                    && let Some(other) =
+                        self.one_of(run, |who, client| who != coordinator && client.epoch().is_some())
+                {
+                    at = at.after(self.random.time(Duration::ZERO, closing));
+                    let leaves = self.random.chance(500);
+                    let then = if leaves { Decision::Leave(other) } else { Decision::Crash(other) };
+                    self.due.push_back((at, then));
+                }
+                Some(first)
+            }
             Wish::Stall => {
                 let who = self.one_of(run, |_, client| awake(client))?;
                 Some(Decision::Stall { who, seconds: self.random.between(1, 40) })
             }
         }
     }
+}
+
+/// Whether a client coordinates a session with others.
+fn coordinates(run: &Run, who: Who) -> bool {
+    let epoch = run.client(who).and_then(|client| client.epoch());
+    epoch.is_some_and(|epoch| epoch.members.len() > 1 && Who::of(&epoch.coordinator) == who)
 }

@@ -1,4 +1,4 @@
-//! Shows that the simulation can fail: wrong variants of the session machine that it catches within some hundred runs.
+//! Shows that the simulation can fail: wrong variants of the session machine that it catches within some thousand runs.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// So many runs are played with each mutant at most.
-const RUNS_MAX: u64 = 2000;
+const RUNS_MAX: u64 = 6000;
 
 /// Wrong variants that show without an attacker, in what honest clients do to each other.
 const VISIBLE: &[Mutant] = &[
@@ -18,6 +18,7 @@ const VISIBLE: &[Mutant] = &[
     Mutant::HandOverUnanswered,
     Mutant::EarlyMessageDropped,
     Mutant::RequestNotResent,
+    Mutant::HandOverUnordered,
     Mutant::TokenNotReturned,
     Mutant::GrantedTwice,
     Mutant::CommitWithoutClosed,
@@ -27,7 +28,14 @@ const VISIBLE: &[Mutant] = &[
     Mutant::MemberInvitedAgain,
     Mutant::RequestsKept,
     Mutant::MessageEpochUnchecked,
+    Mutant::FailureForgotten,
+    Mutant::ChainUnchecked,
     Mutant::TicketEpochUnchecked,
+    Mutant::CommitNotShown,
+    Mutant::TakenOverUnfollowed,
+    Mutant::NewcomerUnheard,
+    Mutant::SuccessorLeaves,
+    Mutant::SuccessorPassedOver,
 ];
 
 /// What became of a mutant.

@@ -449,7 +449,14 @@ fn covers(grant: &Grant, change: &Change) -> bool {
 
 /// Whether an honest machine may close with this code because a client has died, or a dial has failed.
 fn may_follow_a_death(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NoSuchSession | ErrorCode::AlreadyMember | ErrorCode::TicketEpoch)
+    matches!(
+        code,
+        ErrorCode::NoSuchSession
+            | ErrorCode::AlreadyMember
+            | ErrorCode::TicketEpoch
+            // A newcomer that was welcomed to an epoch of which only the dead knew.
+            | ErrorCode::Fork
+    )
 }
 
 /// Whether an honest machine may close with this code because of lost links and delays.
@@ -459,8 +466,6 @@ fn may_follow_a_fault(code: ErrorCode) -> bool {
         ErrorCode::Deadline
             // Who has not noticed yet that its coordinator is lost falls behind by more than an epoch.
             | ErrorCode::EpochImpossible
-            // Parts that have gone on by themselves may still have a link between them for a while.
-            | ErrorCode::Fork
     )
 }
 

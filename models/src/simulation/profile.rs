@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Losses,
     /// Clients stall, dials fail, messages are late.
     Slow,
+    /// Coordinators die while epochs close.
+    Strikes,
     /// Sessions as large as they may be.
     Big,
     /// Any of the above.
@@ -30,13 +32,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Quiet,
         Self::Churn,
         Self::Crashes,
         Self::Partitions,
         Self::Losses,
         Self::Slow,
+        Self::Strikes,
         Self::Big,
         Self::Mixed,
     ];
@@ -51,6 +54,7 @@ impl fmt::Display for Kind {
             Self::Partitions => "partitions",
             Self::Losses => "losses",
             Self::Slow => "slow",
+            Self::Strikes => "strikes",
             Self::Big => "big",
             Self::Mixed => "mixed",
         })
@@ -82,6 +86,10 @@ pub(crate) struct Weights {
     pub(crate) partition: u64,
     pub(crate) heal: u64,
     pub(crate) stall: u64,
+    /// One after the other leaves, whoever coordinates.
+    pub(crate) exodus: u64,
+    /// The coordinator dies while an epoch closes.
+    pub(crate) strike: u64,
 }
 
 /// The network and the users of a run.
@@ -130,6 +138,7 @@ impl Profile {
             | Kind::Partitions
             | Kind::Losses
             | Kind::Slow
+            | Kind::Strikes
             | Kind::Mixed => random.between(2, 8),
         };
         let slowest = Duration::from_millis(random.pick(&[2, 20, 100, 400]).unwrap_or(20));
@@ -184,6 +193,7 @@ impl Profile {
             Kind::Churn | Kind::Big => {
                 weights.leave = random.between(3, 10);
                 weights.cross = random.between(1, 5);
+                weights.exodus = random.below(3);
                 self.pace = Duration::from_millis(random.between(50, 3000));
                 if self.clients == CLIENTS_MAX {
                     // Whoever is invited comes, and there are more than there is room for.
@@ -219,6 +229,15 @@ impl Profile {
                 network(self, random);
                 self.dials_fail = random.below(400);
             }
+            Kind::Strikes => {
+                weights.strike = random.between(3, 10);
+                weights.restart = random.between(5, 10);
+                weights.leave = 1;
+                self.latency.0 = self.latency.1 / 50;
+                self.thinking = self.latency.1;
+                self.detection = self.latency.1 * u32::try_from(random.between(1, 20)).unwrap_or(1);
+                self.refused = 0;
+            }
             Kind::Mixed => {
                 let mut maybe = |most: u64| if random.chance(500) { random.between(1, most) } else { 0 };
                 weights.crash = maybe(2);
@@ -227,6 +246,8 @@ impl Profile {
                 weights.partition = maybe(2);
                 weights.heal = maybe(4);
                 weights.stall = maybe(3);
+                weights.exodus = maybe(2);
+                weights.strike = maybe(3);
                 network(self, random);
             }
         }
@@ -238,7 +259,7 @@ impl Profile {
         let network = weights.cut + weights.partition + weights.stall + self.dials_slow + self.late.0;
         if network > 0 {
             Faults::Any
-        } else if weights.crash + self.dials_fail > 0 {
+        } else if weights.crash + weights.strike + self.dials_fail > 0 {
             Faults::Deaths
         } else {
             Faults::None

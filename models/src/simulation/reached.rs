@@ -93,7 +93,6 @@ pub(crate) const EXPECTED: &[Place] = &[
     Place::DialFailed,
     Place::LinkGaveWay,
     Place::LinkRefused(ErrorCode::Deadline),
-    Place::LinkRefused(ErrorCode::NoSuchSession),
     Place::LinkRefused(ErrorCode::TicketEpoch),
     Place::Ended(EndReason::Left),
     Place::Ended(EndReason::InvitationOver),

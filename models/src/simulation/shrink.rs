@@ -10,8 +10,8 @@ use super::{
     run::{Outcome, Plan, Run},
 };
 
-/// So many steps are taken at most, in all runs that are tried: some seconds.
-const STEPS_MAX: u64 = 10_000_000;
+/// So many steps are taken at most, in all runs that are tried: a second or two.
+const STEPS_MAX: u64 = 2_000_000;
 
 /// So often everything is tried again: what one pass has made possible another may use.
 const PASSES_MAX: usize = 3;
