@@ -287,6 +287,9 @@ impl Membership {
 
     /// Whoever has let the oldest message wait for too long is lost: it would hold up every other one for good.
     pub(super) fn acknowledgement_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
+        if active(Mutant::AcknowledgementAwaitedForever) {
+            return Next::Stay;
+        }
         let oldest = self.chat.unacknowledged.front();
         for member in oldest.map(|oldest| oldest.waiting.clone()).unwrap_or_default() {
             let next = self.fault(&member, ErrorCode::Deadline, work);
@@ -299,9 +302,7 @@ impl Membership {
 }
 
 fn wait_for_acknowledgements(work: &mut Work<'_, '_>) {
-    if !active(Mutant::AcknowledgementAwaitedForever) {
-        work.push(Action::Arm { timer: Timer::Acknowledgement, after: ACKNOWLEDGEMENT_DEADLINE });
-    }
+    work.push(Action::Arm { timer: Timer::Acknowledgement, after: ACKNOWLEDGEMENT_DEADLINE });
 }
 
 #[track_caller]

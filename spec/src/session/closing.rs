@@ -145,7 +145,6 @@ impl Membership {
         let next = self.begin_epoch_if_flushed(work);
         if matches!(next, Next::Stay)
             && let Some(committed) = self.closing.as_mut().and_then(|closing| closing.committed.as_mut())
-            && !active(Mutant::FlushAwaitedForever)
         {
             committed.is_awaited = true;
             work.push(Action::Arm { timer: Timer::Flush, after: FLUSH_DEADLINE });
@@ -155,6 +154,9 @@ impl Membership {
 
     /// Those whose words have not come are lost.
     pub(super) fn flush_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
+        if active(Mutant::FlushAwaitedForever) {
+            return Next::Stay;
+        }
         let missing: Vec<UserHandle> = self.missing().cloned().collect();
         for member in missing {
             let next = self.fault(&member, ErrorCode::Deadline, work);
