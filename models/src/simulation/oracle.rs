@@ -56,7 +56,7 @@ impl Property {
             Self::HonestFault => "SESS-017, SESS-025: no honest machine is blamed",
             Self::MemberGivenUp => "SESS-099: no member is given up while all links hold",
             Self::NoSuchLink => "SESS-005: nobody speaks where there is no link",
-            Self::Bounds => "SESS-018, SESS-049, SESS-114: what a machine keeps is bounded",
+            Self::Bounds => "SESS-114: messages under way, messages that wait and timers are bounded",
             Self::Ended => "what has ended says and does nothing more",
             Self::Quiescence => "when faults have stopped, all comes to rest in time",
             Self::Unfinished => {

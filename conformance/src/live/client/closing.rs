@@ -26,7 +26,7 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
         "the coordinator closes an epoch with a hand-over, and the next begins" => hand_over;
     "closing/by-member" ["SESS-024"] twin "closing/hand-over"
         "a member that does not coordinate closes the epoch" => by_member;
-    "closing/commit-by-member" ["SESS-024"] twin "closing/hand-over"
+    "closing/commit-by-member" ["SESS-190"] twin "closing/hand-over"
         "a member that does not coordinate commits" => commit_by_member;
     "closing/grant-by-member" ["SESS-083"] twin "closing/hand-over"
         "the grant is another member's" => |world| refused(world, |order| order.signer = order.b);
@@ -153,7 +153,8 @@ async fn commit_by_member(world: Arc<World>) -> Result<(), Failure> {
     room.to_b
         .say(&room.epoch, commit(&room.scene.a, &after, &[(&a, 0), (&room.me.handle, 0), (&b, 0)])?)
         .await?;
-    room.to_b.refused(ErrorCode::Forbidden).await?;
+    // It is kept, and no epoch begins by it.
+    room.to_b.alive().await?;
     room.scene.client.is_in(&room.epoch).await
 }
 

@@ -225,6 +225,10 @@ impl Engine {
     }
 
     fn tell_linked(&mut self, place: &Place, way: Way) {
+        if self.instants.are_sent_over(&place.0) {
+            // The link is the message's, and gone with it.
+            return;
+        }
         let (session, handle) = (SessionName(place.0), place.1.clone());
         self.tell(ClientEvent::Linked { session, handle, way });
     }
