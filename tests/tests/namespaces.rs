@@ -11,6 +11,8 @@
     reason = "this is a test: it fails by panicking, and says whether it ran"
 )]
 
+use serde_json::json;
+
 use antiphon_tests::{Capture, Client, Network, Service, Town};
 
 /// The program under test, which cargo has built from the working tree.
@@ -37,7 +39,8 @@ fn main() {
     println!("in network namespaces: servers read nothing of a session across a firewall: ok");
 }
 
-/// Alice is behind a firewall that lets nobody in; Bob invites Carol, and Alice invites Bob.
+/// Alice is behind a firewall that lets nobody in. Bob and Carol talk directly; then Bob invites Alice, to whom no
+/// direct link can be had.
 async fn servers_read_nothing_of_a_session_across_a_firewall() {
     let places = ["node.example", "home1.example", "home2.example", "alice", "bob", "carol"];
     let town = Town::found_in(PROGRAM, Network::lay(&places)).await;
@@ -61,6 +64,12 @@ async fn servers_read_nothing_of_a_session_across_a_firewall() {
     assert!(network.refused("alice") > refused);
     fence(&town, &servers, &captures, OPEN).await;
 
+    // All list each other, so that whoever can be reached is reached directly.
+    let people = [alice.handle(), bob.handle(), carol.handle()].map(str::to_owned);
+    for client in [&mut alice, &mut bob, &mut carol] {
+        let others: Vec<&str> = people.iter().map(String::as_str).filter(|p| *p != client.handle()).collect();
+        client.allows(&others).await;
+    }
     let session = bob.creates().await;
     bob.brings_in(&session, &mut carol, &mut []).await;
     let lengths = [captures[0].length(), captures[1].length()];
@@ -70,12 +79,15 @@ async fn servers_read_nothing_of_a_session_across_a_firewall() {
         assert!(capture.length() - before < SAID_BYTES, "what is said to members goes to them directly");
     }
 
-    // Who lets nobody in can still go out.
-    let session = alice.creates().await;
-    alice.brings_in(&session, &mut bob, &mut []).await;
-    talk(&session, &mut [&mut alice, &mut bob]).await;
+    // Who lets nobody in is invited all the same: what is said goes through the servers, which cannot read it.
+    let lengths = [captures[0].length(), captures[1].length()];
+    bob.brings_in(&session, &mut alice, &mut [&mut carol]).await;
+    let way = json!({"event": "linked", "session": session, "handle": alice.handle(), "way": "relayed"});
+    bob.sees(way).await;
+    talk(&session, &mut [&mut alice, &mut bob, &mut carol]).await;
     fence(&town, &servers, &captures, "all-have-talked").await;
-    for capture in &captures {
+    for (capture, before) in captures.iter().zip(lengths) {
+        assert!(capture.length() - before > SAID_BYTES, "what is said to Alice passes the servers");
         assert_eq!(capture.count(SECRET), 0, "a server can read what is said");
     }
 }

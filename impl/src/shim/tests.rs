@@ -55,7 +55,7 @@ fn an_event_before_the_session_is_an_error() {
     let seed = "01".repeat(32);
     let question = json!({
         "op": "trace",
-        "me": {"seed": seed, "handle": format!("{zeros}@one.example"), "relay": zeros},
+        "me": {"seed": seed, "handle": format!("{zeros}@one.example"), "relay": zeros, "accepts": []},
         "keys": [],
         "events": [{"event": "accept", "now": 0, "entropy": zeros}],
     });
