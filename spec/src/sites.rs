@@ -1,7 +1,7 @@
 //! Where in the machines an action was made or a peer refused: what a set of traces has to reach.
 //!
 //! The functions by which a session's machine acts are told by the compiler where they are called (`#[track_caller]`).
-//! With the cargo feature `sites`, which is for tools alone, those places are kept until [`take`] asks for them;
+//! With the cargo feature `sites`, which is for tools alone, those places are kept until `take` asks for them;
 //! without it, nothing is.
 
 #[cfg(all(feature = "sites", not(debug_assertions)))]
