@@ -91,6 +91,9 @@ fn items() -> Vec<Item> {
                     push("possession-object", hex_of(&input["hex"]), accepted.then_some(true))
                 }
                 "verify-grant" => push("grant-object", hex_of(&input["hex"]), accepted.then_some(true)),
+                "verify-commitment" => {
+                    push("commitment-object", hex_of(&input["hex"]), accepted.then_some(true))
+                }
                 "verify-ticket" => push("ticket-object", hex_of(&input["hex"]), accepted.then_some(true)),
                 "next-epoch" => {
                     push("epoch", hex_of(&input["epoch"]), Some(true));

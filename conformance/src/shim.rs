@@ -21,7 +21,7 @@
 //! | `next-epoch` | `epoch`, `change` | `epoch`, `hash`; rejected with `impossible` |
 //! | `judge` | `preferences`, `asker` | `judgement`: `allow` or `deny` |
 //! | `identify` | `channel`, `end`, `root`, `chain`, `now`; `identity`, `key`: whom was dialled | `identity`, `key` |
-//! | `verify-possession`, `verify-grant`, `verify-ticket` | `key`: the expected signer's, `hex` | `claims` |
+//! | `verify-possession`, `verify-grant`, `verify-ticket`, `verify-commitment` | `key`: the expected signer's, `hex` | `claims` |
 //! | `judge-ticket` | `epoch`, `keys`, `peer`: {`handle`, `key`}, `now`, `hex` | `newcomer`: a member's record |
 //! | `trace` | `me`: {`seed`, `handle`, `relay`}, `keys`, `events` | `steps`: for each event an array of actions |
 //!

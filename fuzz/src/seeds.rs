@@ -164,7 +164,8 @@ fn channel_index(channel: antiphon_protocol::channel::Channel) -> usize {
 
 fn signed() -> Seeds {
     let mut seeds = Seeds::new();
-    for (kind, operation) in (0u8..).zip(["verify-possession", "verify-grant", "verify-ticket"]) {
+    let operations = ["verify-possession", "verify-grant", "verify-ticket", "verify-commitment"];
+    for (kind, operation) in (0u8..).zip(operations) {
         for case in cases(SIGNED, operation) {
             seeds.insert(case.name.clone(), [&[kind << 1], &*hex(case.text("hex"))].concat());
         }

@@ -1,4 +1,4 @@
-//! Signed objects (chapter *Signed objects*): possessions, grants and tickets, as bytes and as good objects with a part
+//! Signed objects (chapter *Signed objects*): possessions, grants, tickets and commitments, as bytes and as good objects with a part
 //! changed before or after they were sealed.
 //!
 //! The input says which. Bytes are verified under a key whose secret is known here: what is accepted must be what that
@@ -12,8 +12,8 @@ use antiphon_protocol::{
     signed::{Envelope, read_unverified, sign, verify},
 };
 use antiphon_spec::{
-    message::registration::Possession,
-    session::{Change, EpochHash, EpochNumber, Grant, Nonce, SessionId, Ticket},
+    message::{client_client::SentCount, registration::Possession},
+    session::{Change, Commitment, EpochHash, EpochNumber, Grant, Nonce, SessionId, Ticket},
     signed::{Claims, Signed},
     time::Timestamp,
 };
@@ -27,10 +27,11 @@ use crate::symbolic::member;
 type Kind = (fn(&[u8]), fn(&Plan));
 
 /// The kinds of statement in the order in which an input numbers them.
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     (bytes::<Possession>, changed::<Possession>),
     (bytes::<Grant>, changed::<Grant>),
     (bytes::<Ticket>, changed::<Ticket>),
+    (bytes::<Commitment>, changed::<Commitment>),
 ];
 
 /// The signer of the conformance vectors, so that they can be seeds.
@@ -129,6 +130,19 @@ impl Sample for Ticket {
             session: SessionId([2; 32]),
             newcomer: member(3).handle,
             not_after: Timestamp(plan.number),
+        }
+    }
+}
+
+impl Sample for Commitment {
+    fn sample(plan: &Plan) -> Self {
+        Self {
+            hash: EpochHash([plan.text; 32]),
+            sent: vec![SentCount { count: plan.number, member: member(1).handle }],
+            chain: EpochHash([3; 32]),
+            epoch: EpochNumber(plan.number),
+            change: Change::TakeOver(member(1).handle),
+            session: SessionId([2; 32]),
         }
     }
 }

@@ -16,45 +16,49 @@ use super::{
     Draft, GeneratorError, Made, Phase, VectorCase,
     node::Node,
     samples::handle,
-    signed::{grant, header, ticket},
+    signed::{commitment, grant, header, ticket},
 };
 use crate::case::Role;
 
 /// The public key under which the objects below were signed.
 const KEY: &str = concat!(
     "3059301306072a8648ce3d020106082a8648ce3d030107034200",
-    "04a6ec38bfaa3ea884f13099e64b180fae1e392e9ed3351d8f71534ef5c675c7bd",
-    "d2d8c11b280f845bc43010aa838bfacffc4b363262d7acdf170da46c4536f9f3",
+    "04d2afa6a436f9c5cf7b64456044219b5358850acfda5a9e5c807bb3ee0921077a",
+    "72c81dba452f00f358ab378f2b26dc5d3fe8cdbc460d162a2eb2b06204f0dece",
 );
 
 /// Over the claims of the other vectors, a possession of [`KEY`] first.
 const POSSESSION: &str = concat!(
-    "3ecf9e45ce9e167b65c3ab95617b7d7f97a84f009ae5e776ca81f574ff058c5d",
-    "21e888bbd28c87e30a35380b889156dbc859f5b57707a2a415de4039bdb4b591",
+    "25cd52f0184a1b7250059d55938db3bc87a572c4e59ffae86b30834beb7ed9c8",
+    "f8f4eaba771539a5355f83e5650f72b42f94759ed764156c57807a84d91936f0",
 );
 const GRANT: &str = concat!(
-    "abd08228245d6b749e861d0bd6aa9bcd29d3f9ebc4d4739a18ae216e652dce28",
-    "ec2d5414c2a6ab9d559df5ca38b9302798a07d9a5bb57072bb72ac4cb259066e",
+    "cf566b97ccef2628ebdc92b2ba475654d45d5d88545117f8034b31e9954897c8",
+    "2b923e4d85f5ba6ce50c3868c83e8e294402a29fe801538924cbcd0c5569a8c5",
 );
 const TICKET: &str = concat!(
-    "ffe16e55fcd37c839b55a7077a7d9f45f2c64065e9385cf5b434d2575b77a1ed",
-    "2a9c4a047f0d47fbdcab4d370d195cef531260530596501de12d97d67d12170d",
+    "bc34f77d0dc5a200cb475cc816eba702e917c219c34d15b0d2e11c808ce8618e",
+    "71646b4bad31799326dbac9627180a00b689fd645f79527a5caffa52ab698d5e",
+);
+const COMMITMENT: &str = concat!(
+    "a149326d1aa3e5527faa346dc545cc4a0274992064a1bea42569b7e46ea61be9",
+    "378b6fbfd97bc7118ab889d6c1292fabdc2adf2d8333ae5936d30f9a57799a4a",
 );
 
 /// Over the grant, with the algorithm of Ed25519 in the header.
 const GRANT_ALGORITHM: &str = concat!(
-    "5c8b027eb4f4e10930567bd88261da9951b9e7af5c24e2e1d60c609f822a69a3",
-    "f03c5cdc3e3d6b3fe8741edede3aec0ce79548563fbf2983b3f41d488dcee2ae",
+    "76876caa648339853dab1aadae60342fe96b2036caacf2945a7813c26e7e5977",
+    "da14f4f5ec6e9fbec54091954f17d0448f7a577716c2e34c5ecb9e14972efee0",
 );
 /// Over the grant, with [`OTHER_KEY`] in the header.
 const GRANT_KEY: &str = concat!(
-    "81ad843f1b8583abe08ab90bec6176c247d61c578a77a3e2a96e9d670fce20be",
-    "9d09a3dfe75a5db6ffa0bbc6c832f254134f4d65a45e4b71bf45bb2aface9b01",
+    "3d05cd818e9b22fac3e5fc6052e72953e3c5bf814628b983c6747a76a7312803",
+    "b9788059e7ddd76d05c1ba0b9f7ca8bb5e0f28dd0862aa3b54fb7f244bf7f13d",
 );
 /// Over the grant, in the context of a ticket.
 const GRANT_CONTEXT: &str = concat!(
-    "9429a639fa2cf5c60b1fe4c3a44126a85ca33a87d67636b48da6b54aebea6b25",
-    "2a62df6f8a56de756cc26ebfeac0e2152b02132acd736a65d9d9b3f1c49f440f",
+    "34ee99fca81e7c8145f6d2c1b5a06a027e88e943360ff9063fded1bfc51fc48c",
+    "a55949fc87b8055cc41f480427e6287ea70631a0a2ec00a5dc9243d646256aad",
 );
 
 const OTHER_KEY: KeyHash = KeyHash([0x5a; 32]);
@@ -91,6 +95,7 @@ pub(super) fn signed(cases: &mut Vec<VectorCase>) -> Made<()> {
     accepted(cases, &key, "possession", &possession, POSSESSION)?;
     accepted(cases, &key, "grant", &grant()?, GRANT)?;
     accepted(cases, &key, "ticket", &ticket()?, TICKET)?;
+    accepted(cases, &key, "commitment", &commitment()?, COMMITMENT)?;
     let payload = antiphon_protocol::cbor::encode::<Grant>(&grant()?).map_err(GeneratorError::new)?;
     let good = hex_bytes(GRANT)?;
     let (r, s) = good.split_at_checked(32).ok_or_else(|| GeneratorError("not 64 bytes".to_owned()))?;

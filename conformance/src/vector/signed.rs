@@ -4,8 +4,8 @@
 
 use antiphon_protocol::{cbor, key::KeyPair};
 use antiphon_spec::{
-    message::registration::Possession,
-    session::{Change, EpochHash, EpochNumber, Grant, Nonce, SessionId, Ticket},
+    message::{client_client::SentCount, registration::Possession},
+    session::{Change, Commitment, EpochHash, EpochNumber, Grant, Nonce, SessionId, Ticket},
     signed::{Claims, Signed},
     time::Timestamp,
 };
@@ -142,6 +142,21 @@ pub(super) fn ticket() -> Made<Ticket> {
     })
 }
 
+pub(super) fn commitment() -> Made<Commitment> {
+    let sent = [(1, 2), (2, 0)];
+    Ok(Commitment {
+        hash: EpochHash([5; 32]),
+        sent: sent
+            .into_iter()
+            .map(|(who, count)| Ok(SentCount { count, member: handle(who)? }))
+            .collect::<Made<_>>()?,
+        chain: EpochHash([4; 32]),
+        epoch: EpochNumber(1),
+        change: Change::Join(member(3)?),
+        session: SessionId([9; 32]),
+    })
+}
+
 pub(super) fn cases() -> Made<Vec<VectorCase>> {
     let signer = Signer::new(40)?;
     let mut cases = Vec::new();
@@ -149,6 +164,7 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     kind(&mut cases, "possession", "proof-refused", &signer, &possession)?;
     kind(&mut cases, "grant", "grant-refused", &signer, &grant()?)?;
     kind(&mut cases, "ticket", "ticket-issuer", &signer, &ticket()?)?;
+    kind(&mut cases, "commitment", "commit-refused", &signer, &commitment()?)?;
     p256::signed(&mut cases)?;
     Ok(cases)
 }
@@ -318,10 +334,16 @@ fn signatures(kind: &mut Kind<'_>, good: &Parts, object: &Object) -> Made<()> {
             if kind.name == "ticket" { "antiphon-grant/1" } else { "antiphon-ticket/1" },
         ),
         ("no-context", "signed without a context", ""),
-        ("context-in-other-version", "signed with the context of another version", "antiphon-grant/2"),
     ] {
         kind.parts(slug, "SIGN-009", about, good, |parts| parts.context = context.to_owned());
     }
+    kind.parts(
+        "context-in-other-version",
+        "SIGN-009",
+        "signed with the context of another version",
+        good,
+        |parts| parts.context = parts.context.replace("/1", "/2"),
+    );
     let by_other = good.seal(&Signer::new(41)?);
     kind.reject(
         "signed-by-another",

@@ -32,7 +32,7 @@ const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 type Operation = fn(&mut Shim, Value) -> Result<Answer, BadQuestion>;
 
 /// Every operation.
-const OPERATIONS: [(&str, Operation); 16] = [
+const OPERATIONS: [(&str, Operation); 17] = [
     ("decode", codec::decode),
     ("frames", codec::frames),
     ("key-hash", values::key_hash),
@@ -47,6 +47,7 @@ const OPERATIONS: [(&str, Operation); 16] = [
     ("verify-possession", signed::verify_possession),
     ("verify-grant", signed::verify_grant),
     ("verify-ticket", signed::verify_ticket),
+    ("verify-commitment", signed::verify_commitment),
     ("judge-ticket", signed::judge_ticket),
     ("trace", trace::trace),
 ];

@@ -10,7 +10,7 @@ use antiphon_spec::{
     identity::Peer,
     machine::Context,
     message::registration::Possession,
-    session::{self, Epoch, Grant, Ticket},
+    session::{self, Commitment, Epoch, Grant, Ticket},
     signed::{Claims, Signed},
     time::Timestamp,
 };
@@ -49,6 +49,10 @@ pub(super) fn verify_grant(_: &mut Shim, question: Value) -> Result<Answer, BadQ
 
 pub(super) fn verify_ticket(_: &mut Shim, question: Value) -> Result<Answer, BadQuestion> {
     verified::<Ticket>(question, ErrorCode::TicketIssuer)
+}
+
+pub(super) fn verify_commitment(_: &mut Shim, question: Value) -> Result<Answer, BadQuestion> {
+    verified::<Commitment>(question, ErrorCode::CommitRefused)
 }
 
 #[derive(Debug, Deserialize)]

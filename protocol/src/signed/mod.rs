@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// Every context of the protocol, for the mutant that mixes them up.
-const CONTEXTS: [&str; 4] = ["antiphon-grant/1", "antiphon-ticket/1", "antiphon-possession/1", ""];
+const CONTEXTS: [&str; 5] =
+    ["antiphon-grant/1", "antiphon-ticket/1", "antiphon-possession/1", "antiphon-commit/1", ""];
 
 /// Why a statement cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

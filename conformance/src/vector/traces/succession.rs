@@ -343,6 +343,27 @@ fn is_shown(cases: &mut Vec<VectorCase>) -> Made<()> {
             &format!("the coordinator commits {about}"),
         )?);
     }
+    for (slug, about, change) in [
+        ("claims-other-epoch", "another number of the epoch that is over", 0),
+        ("claims-other-chain", "another hash of the epoch that is over", 1),
+        ("claims-other-session", "another session", 2),
+    ] {
+        let (mut trace, epoch) = joined()?;
+        trace.said(1, &epoch, close(&epoch, &hand_over(3)?, 3)?)?;
+        let after = next(&epoch, hand_over(3)?)?;
+        let wrong = commit_by(1, &after, &SILENCE, |commitment| match change {
+            0 => commitment.epoch = epoch.number.next(),
+            1 => commitment.chain = EpochHash([1; 32]),
+            _ => commitment.session = SessionId([1; 32]),
+        })?;
+        trace.said(1, &epoch, wrong)?;
+        trace.shows("1 close commit-refused, user member-lost 1, 3 follow")?;
+        cases.push(trace.done(
+            &format!("commit-{slug}"),
+            &["SESS-128"],
+            &format!("the coordinator signs a commitment with {about}"),
+        )?);
+    }
     Ok(())
 }
 
