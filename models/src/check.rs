@@ -360,7 +360,7 @@ mod tests {
         ("session-messages", 70554),
         ("session-messages-leave", 18158),
         ("session-timers", 4407),
-        ("session-losses-two", 14845),
+        ("session-losses-two", 14644),
         ("attack-refused", 3366),
         ("attack-left", 3366),
         ("attack-removed", 3366),

@@ -247,6 +247,7 @@ impl Membership {
                 }
                 self.admission = None;
                 if self.lost.contains(&newcomer.handle) {
+                    work.tell(Notice::MemberLost(newcomer.handle.clone()));
                     self.wait_for_removal(&newcomer.handle, work);
                 }
             }
@@ -265,7 +266,11 @@ impl Membership {
                 self.let_go(old, work);
                 self.wait_for_removals(work);
             }
-            Change::HandOver(_) | Change::Create(_) => self.revoke_admission(work),
+            Change::HandOver(_) => {
+                self.revoke_admission(work);
+                self.wait_for_removals(work);
+            }
+            Change::Create(_) => self.revoke_admission(work),
         }
     }
 
@@ -288,8 +293,9 @@ impl Membership {
     fn revoke_admission(&mut self, work: &mut Work<'_, '_>) {
         let Some(admission) = self.admission.take() else { return };
         let newcomer = &admission.newcomer().handle;
-        self.held.retain(|(from, _)| from.handle != *newcomer);
+        // Where that link is gone already, the newcomer may be back with a ticket on another.
         if !self.lost.remove(newcomer) {
+            self.held.retain(|(from, _)| from.handle != *newcomer);
             work.disconnect(newcomer, None);
             self.invitee_unreachable(newcomer, work);
         }

@@ -35,15 +35,23 @@ pub(super) struct Succession {
     following: Option<Follow>,
     /// How the epoch ended for somebody else, as this client has shown the one that it follows.
     shown: Option<Commit>,
+    /// Who has shown how the epoch ended, and so need not say whom it follows.
+    shown_by: BTreeSet<UserHandle>,
+    /// Whether a deadline has passed at which nobody was late.
+    has_waited: bool,
 }
 
 impl Succession {
-    /// Notes what somebody said. It is a fault to say the same again.
+    /// Notes what somebody said. It is a fault to say the same again, to count anew, or to stay after all.
     ///
     /// # Errors
     /// `unexpected-message`.
     pub(super) fn note(&mut self, from: &UserHandle, follow: Follow) -> Result<(), ErrorCode> {
-        if self.followers.get(from) == Some(&follow) {
+        let is_news = self
+            .followers
+            .get(from)
+            .is_none_or(|last| *last != follow && last.sent == follow.sent && last.leaving <= follow.leaving);
+        if !is_news {
             return Err(ErrorCode::UnexpectedMessage);
         }
         self.followers.insert(from.clone(), follow);
@@ -52,6 +60,7 @@ impl Succession {
 
     pub(super) fn forget(&mut self, peer: &UserHandle) {
         self.followers.remove(peer);
+        self.shown_by.remove(peer);
     }
 
     /// Those who have said whom they follow.
@@ -77,6 +86,7 @@ impl Succession {
     pub(super) fn follow(&mut self, sent: u64, leaving: bool, successor: UserHandle) -> Option<Follow> {
         let follow = Follow { sent, leaving, successor };
         let news = self.following.as_ref() != Some(&follow);
+        self.has_waited &= !news;
         self.following = Some(follow.clone());
         news.then_some(follow)
     }
@@ -101,7 +111,7 @@ impl Succession {
     pub(super) fn show_first(&mut self, commit: &Commit, from: &Peer) -> Option<UserHandle> {
         let successor = self.following().filter(|to| **to != from.handle).cloned()?;
         let first = self.shown.is_none();
-        self.shown = Some(commit.clone());
+        self.shown.get_or_insert_with(|| commit.clone());
         first.then_some(successor)
     }
 
@@ -156,7 +166,12 @@ impl Membership {
                 work.push(Action::Send { to, message });
             }
             if let Some(commit) = self.succession.shown.take() {
-                return self.show_again(&commit, work);
+                let number = self.epoch.number;
+                let next = self.show_again(&commit, work);
+                // What this member cannot agree to keeps nobody from taking over.
+                if !matches!(next, Next::Stay) || self.epoch.number != number || self.is_committed() {
+                    return next;
+                }
             }
         }
         self.take_over_if_followed(work)
@@ -305,6 +320,7 @@ impl Membership {
                 return Next::Stay;
             }
         };
+        self.succession.shown_by.insert(from.handle.clone());
         let me = &self.me.handle;
         let own_way = self.succession.is_following(me) || active(Mutant::SuccessorPassedOver);
         if own_way || self.succession.is_following(&from.handle) {
@@ -386,21 +402,33 @@ impl Membership {
         if mine { self.me.handle.clone() } else { self.epoch.coordinator.clone() }
     }
 
-    /// The session has been without a coordinator for too long: whoever holds the others up is given up.
+    /// The session has been without a coordinator for too long: whoever holds the others up is given up. The one that
+    /// this member follows has its own time to give others up before it is given up itself.
     pub(super) fn succession_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
+        self.wait_for_removal(&self.epoch.coordinator.clone(), work);
+        if self.is_committed() {
+            // Not any more: only messages are awaited, which have a deadline of their own.
+            return Next::Stay;
+        }
         let takes_over = self.succession.is_following(&self.me.handle);
+        let follows_other = |witness: &UserHandle| !self.succession.follows(witness, &self.me.handle);
         let idle = |witness: &&UserHandle| match self.succession.followers.get(*witness) {
-            Some(follow) => takes_over && follow.successor != self.me.handle,
-            None => true,
+            Some(_) => takes_over && follows_other(witness),
+            None => !self.succession.shown_by.contains(*witness),
         };
         let mut late: Vec<UserHandle> = self.witnesses().filter(idle).cloned().collect();
-        if late.is_empty() && !takes_over {
-            late.extend(self.succession.following().cloned());
+        if late.is_empty() && self.succession.has_waited {
+            if takes_over {
+                late.extend(self.witnesses().filter(|witness| follows_other(witness)).cloned());
+            } else {
+                late.extend(self.succession.following().cloned());
+            }
         }
-        self.wait_for_removal(&self.epoch.coordinator.clone(), work);
+        self.succession.has_waited = late.is_empty();
+        let number = self.epoch.number;
         for member in late {
-            // Meanwhile this member may have taken over.
-            if self.has_lost_coordinator() {
+            // Meanwhile this member may have taken over, or know how the epoch ends.
+            if self.epoch.number == number && !self.is_committed() {
                 let next = self.fault(&member, ErrorCode::Deadline, work);
                 if !matches!(next, Next::Stay) {
                     return next;
@@ -412,6 +440,9 @@ impl Membership {
 
     /// Starts again to wait for the removal of those who are lost: a new coordinator needs its time.
     pub(super) fn wait_for_removals(&self, work: &mut Work<'_, '_>) {
+        if self.epoch.coordinator == self.me.handle {
+            return;
+        }
         let lost = self.epoch.handles().filter(|member| self.lost.contains(*member));
         for member in lost.filter(|member| **member != self.epoch.coordinator) {
             work.push(Action::Arm { timer: Timer::Lost(member.clone()), after: LOST_MEMBER_DEADLINE });

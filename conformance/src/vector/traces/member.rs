@@ -179,8 +179,8 @@ fn admissions(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.link_lost(4)?;
     trace.shows("")?;
     trace.change(&epoch, &Change::Join(member(4)?), 3, &SILENCE)?;
-    trace.shows("user epoch 3")?;
-    trace.now += 20;
+    trace.shows("user epoch 3, user member-lost 4")?;
+    trace.now += 60;
     trace.timer(Timer::Lost(handle_of(4)?))?;
     trace.shows("1 goodbye, 3 goodbye, user ended")?;
     cases.push(trace.done(

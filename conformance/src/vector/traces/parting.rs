@@ -95,7 +95,7 @@ fn others(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.shows("user epoch 3")?;
     cases.push(trace.done(
         "held-messages-of-lost-member",
-        &["SESS-120"],
+        &["SESS-193"],
         "what a lost member said ahead of the epoch is forgotten with it",
     )?);
     let (mut trace, epoch) = coordinator_of(&[1, 3, 4])?;

@@ -477,11 +477,51 @@ fn gives_up(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.said(1, &epoch, follow(1, 0, false)?)?;
     trace.now += 60;
     trace.timer(Timer::Lost(handle_of(3)?))?;
+    trace.shows("")?;
+    trace.now += 60;
+    trace.timer(Timer::Lost(handle_of(3)?))?;
     trace.shows("1 close deadline, user member-lost 1, user epoch 4, user epoch 5")?;
     cases.push(trace.done(
         "successor-idle",
-        &["SESS-153"],
-        "the one that this member follows has not taken over for 60 seconds",
+        &["SESS-192"],
+        "the one that this member follows has not taken over in its own time and in 60 seconds more",
     )?);
+    let silence = [(1, 0), (2, 0), (3, 0), (4, 0)];
+    let (mut trace, epoch) = under_fourth()?;
+    trace.link_lost(4)?;
+    let after = next(&epoch, Change::HandOver(handle_of(3)?))?;
+    trace.said(3, &epoch, commit_by(4, &after, &silence, |_| {})?)?;
+    trace.shows("1 commit")?;
+    trace.now += 60;
+    trace.timer(Timer::Lost(handle_of(4)?))?;
+    trace.shows("1 close deadline, user member-lost 1, 3 follow, user epoch 5")?;
+    cases.push(trace.done(
+        "succession-overdue-but-shown",
+        &["SESS-153"],
+        "only the one that has neither followed nor shown anything for 60 seconds is given up",
+    )?);
+    let (mut trace, epoch) = of_four()?;
+    let removal = next(&epoch, Change::Remove(handle_of(2)?))?;
+    trace.said(3, &epoch, commit_by(1, &removal, &silence, |_| {})?)?;
+    trace.shows("")?;
+    trace.link_lost(3)?;
+    trace.said(4, &epoch, follow(2, 0, false)?)?;
+    trace.link_lost(1)?;
+    trace.shows("user member-lost 1, 4 follow, 2 late, 4 commit, user epoch 4, 4 close")?;
+    cases.push(trace.done(
+        "takes-over-against-own-removal",
+        &["SESS-133", "SESS-150"],
+        "the coordinator's kept word is this member's own removal, and keeps it from nothing",
+    )?);
+    for (slug, about, sent, leaving) in [
+        ("counts-anew", "counts its messages anew", 1, false),
+        ("stays-after-all", "stays after all", 0, false),
+    ] {
+        let (mut trace, epoch) = of_four()?;
+        trace.said(3, &epoch, follow(2, 0, true)?)?;
+        trace.said(3, &epoch, follow(4, sent, sent == 1 || leaving)?)?;
+        trace.shows("3 close unexpected-message, user member-lost 3")?;
+        cases.push(trace.done(&format!("follow-{slug}"), &["SESS-135"], &format!("a follower {about}"))?);
+    }
     Ok(())
 }
