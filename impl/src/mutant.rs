@@ -73,22 +73,12 @@ mutants! {
     PossessionServerUnchecked = "possession-server-unchecked" breaks "REG-006",
     /// A home server does not tell the older holder that it was replaced.
     ReplaceNotSent = "replace-not-sent" breaks "LOGIN-021",
-    /// A local server keeps a login that its home server says is over.
-    ReplaceIgnored = "replace-ignored" breaks "LOGIN-023",
     /// A server ends a login although its user's home is another server than the peer.
     ReplaceHomeUnchecked = "replace-home-unchecked" breaks "LOGIN-022",
     /// A local server lets a user's second login stand beside the first.
     SecondLoginKept = "second-login-kept" breaks "LOGIN-026",
-    /// A home server gives the same login epoch again.
-    EpochRepeated = "epoch-repeated" breaks "LOGIN-015",
-    /// A home server lets whoever asks store, under whatever login epoch.
-    StoreEpochUnchecked = "store-epoch-unchecked" breaks "PREF-010",
-    /// A home server replaces whatever version there is.
-    StoreVersionUnchecked = "store-version-unchecked" breaks "PREF-008",
     /// A local server acknowledges a change that the home server refused.
     StoreRefusalIgnored = "store-refusal-ignored" breaks "PREF-011",
-    /// A local server leaves the contact record when its user logs out.
-    RecordLeft = "record-left" breaks "LOGIN-030",
     /// A server makes user IDs up instead of asking the location service.
     UserIdMadeUp = "user-id-made-up" breaks "REG-009",
     /// A server that takes no new accounts makes them all the same.
@@ -99,12 +89,8 @@ mutants! {
     RecordNotInserted = "record-not-inserted" breaks "LOGIN-006",
     /// A local server lets the record of a user who is logged in end.
     RecordNotRenewed = "record-not-renewed" breaks "LOGIN-014",
-    /// A local server that refuses a login keeps the profile.
-    CheckInSkipped = "check-in-skipped" breaks "LOGIN-012",
     /// A home server answers a check-out that is not durable.
     CheckOutNotDurable = "check-out-not-durable" breaks "LOGIN-016",
-    /// A home server lets whoever asks check in, under whatever login epoch.
-    CheckInEpochUnchecked = "check-in-epoch-unchecked" breaks "LOGIN-020",
     /// A local server keeps the login of a connection that was lost.
     LostConnectionKept = "lost-connection-kept" breaks "LOGIN-032",
     /// A local server acknowledges a change that the home server has not stored.

@@ -82,6 +82,9 @@ pub const PREFERENCE_LIST_MAX: usize = 200;
 /// Most contact addresses that a lookup answers with.
 pub const CONTACT_RECORDS_MAX: usize = 32;
 
+/// How long a login epoch stands unless its holder renews it: as long as the contact record of the login.
+pub const LOGIN_LEASE: Duration = Duration::from_secs(300);
+
 /// How long an entry of the location service lives unless it is renewed.
 pub const LOCATION_LEASE: Duration = Duration::from_secs(300);
 

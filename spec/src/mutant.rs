@@ -188,6 +188,38 @@ mutants! {
     FlushAwaitedForever = "flush-awaited-forever" breaks "SESS-142" caught by Both,
     /// A sender waits for ever for the acknowledgement of a member that does not give it.
     AcknowledgementAwaitedForever = "acknowledgement-awaited-forever" breaks "SESS-143" caught by Suite,
+    /// A home server gives the same login epoch again.
+    EpochRepeated = "epoch-repeated" breaks "LOGIN-015" caught by Both,
+    /// A home server answers before what it answers for is durable.
+    AnsweredBeforeDurable = "answered-before-durable" breaks "LOGIN-016" caught by Model,
+    /// A home server lets whoever asks store, under whatever login epoch.
+    StoreEpochUnchecked = "store-epoch-unchecked" breaks "PREF-010" caught by Both,
+    /// A home server replaces whatever version there is.
+    StoreVersionUnchecked = "store-version-unchecked" breaks "PREF-008" caught by Both,
+    /// A home server takes a change that it has made for one of an old version, when it is asked for it again.
+    RepeatedStoreRefused = "repeated-store-refused" breaks "PREF-016" caught by Both,
+    /// A home server lets whoever asks renew, under whatever login epoch.
+    RenewalEpochUnchecked = "renewal-epoch-unchecked" breaks "LOGIN-039" caught by Both,
+    /// A home server lets whoever asks check in, under whatever login epoch.
+    CheckInEpochUnchecked = "check-in-epoch-unchecked" breaks "LOGIN-020" caught by Both,
+    /// A home server takes a user for logged in until it hears otherwise.
+    LoginLeaseEndless = "login-lease-endless" breaks "LOGIN-036" caught by Model,
+    /// A local server renews no login at the home server.
+    LoginNotRenewed = "login-not-renewed" breaks "LOGIN-037" caught by Both,
+    /// A local server keeps a login whose renewal is refused.
+    RenewalRefusalIgnored = "renewal-refusal-ignored" breaks "LOGIN-040" caught by Both,
+    /// A local server ends a login when it cannot reach the home server.
+    CutOffLoginEnded = "cut-off-login-ended" breaks "LOGIN-041" caught by Both,
+    /// A local server keeps a login that its home server says is over.
+    ReplaceIgnored = "replace-ignored" breaks "LOGIN-023" caught by Both,
+    /// A local server ends a login for a notice of an older one's end.
+    OlderReplaceObeyed = "older-replace-obeyed" breaks "LOGIN-023" caught by Both,
+    /// A local server acknowledges a change before the home server has.
+    PreferencesSetEarly = "preferences-set-early" breaks "PREF-007" caught by Both,
+    /// A local server that ends or refuses a login keeps the profile.
+    CheckInSkipped = "check-in-skipped" breaks "LOGIN-012" caught by Both,
+    /// A local server leaves the contact record when a login ends.
+    RecordLeft = "record-left" breaks "LOGIN-030" caught by Both,
 }
 
 /// Makes one mutant active for the whole process, or none.

@@ -236,6 +236,7 @@ fn server_server(samples: &mut Samples) -> Made<()> {
     for (name, message) in [
         ("check-out", ToPeerServer::CheckOut(CheckOut { id: ID, user })),
         ("store", ToPeerServer::Store(Store { id: ID, user, epoch, version, messaging: preferences()? })),
+        ("renew", ToPeerServer::Renew(Renew { id: ID, user, epoch })),
         ("check-in", ToPeerServer::CheckIn(CheckIn { id: ID, user, epoch })),
         ("replace", ToPeerServer::Replace(Replace { id: ID, user: handle(2)?, epoch })),
         ("resolve", ToPeerServer::Resolve(Resolve { id: ID, user: handle(2)?, asker: handle(1)? })),
@@ -251,8 +252,9 @@ fn server_server(samples: &mut Samples) -> Made<()> {
     }
     let profile = Profile { version, messaging: Preferences::default() };
     for (name, message) in [
-        ("checked-out", FromPeerServer::CheckedOut(CheckedOut { id: ID, epoch, profile })),
+        ("checked-out", FromPeerServer::CheckedOut(CheckedOut { id: ID, epoch, lease: 300, profile })),
         ("stored", FromPeerServer::Stored(Stored { id: ID, version: ProfileVersion(1) })),
+        ("renewed", FromPeerServer::Renewed(Renewed { id: ID, lease: 300 })),
         ("checked-in", FromPeerServer::CheckedIn(CheckedIn { id: ID })),
         ("replace-done", FromPeerServer::ReplaceDone(ReplaceDone { id: ID })),
         ("resolved", FromPeerServer::Resolved(Resolved { id: ID, address: address(2) })),

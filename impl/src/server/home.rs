@@ -3,10 +3,12 @@
 //! The machines decide ([`antiphon_spec::account::profile`]); here their states are loaded, and persisted before
 //! anybody is answered. Many waiting requests share one commit.
 
+use antiphon_protocol::tls::{Clock, now};
 use antiphon_spec::{
-    account::profile::{Action, Answer, Event, HomeProfile},
+    account::profile::{Action, Answer, Event, Terms},
     error_code::ErrorCode,
     identity::{ObjectHandle, ServerName},
+    limits::LOGIN_LEASE,
     machine::Machine as _,
     message::server_server::LoginEpoch,
 };
@@ -47,12 +49,12 @@ pub(crate) struct Replacement {
 
 impl Home {
     /// Starts the task. It ends with the last clone; `replaced` gets every login that was replaced.
-    pub(crate) fn start<R>(store: ServerStore, tracker: &TaskTracker, replaced: R) -> Self
+    pub(crate) fn start<R>(store: ServerStore, clock: Clock, tracker: &TaskTracker, replaced: R) -> Self
     where
         R: Fn(Replacement) + Send + Sync + 'static,
     {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        tracker.spawn(run(store, waiting, replaced));
+        tracker.spawn(run(store, clock, waiting, replaced));
         Self(commands)
     }
 
@@ -68,13 +70,14 @@ impl Home {
     }
 }
 
-async fn run<R>(store: ServerStore, mut waiting: mpsc::Receiver<Command>, replaced: R)
+async fn run<R>(store: ServerStore, clock: Clock, mut waiting: mpsc::Receiver<Command>, replaced: R)
 where
     R: Fn(Replacement) + Send + Sync,
 {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let outcome = carry_out(&store, &batch).await;
+        let terms = Terms { now: now(&clock), lease: LOGIN_LEASE };
+        let outcome = carry_out(&store, &terms, &batch).await;
         let outcomes = outcome.unwrap_or_else(|error| {
             error!(error = net::chain(&error), "profiles cannot be changed");
             // Nothing was committed, so nothing may be told but this.
@@ -91,11 +94,15 @@ where
 
 type Outcome = (Answer, Option<Replacement>);
 
-async fn carry_out(store: &ServerStore, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+async fn carry_out(
+    store: &ServerStore,
+    terms: &Terms,
+    batch: &[Command],
+) -> Result<Vec<Outcome>, StoreError> {
     let mut transaction = store.begin().await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for command in batch {
-        outcomes.push(one(&mut transaction, command).await?);
+        outcomes.push(one(&mut transaction, terms, command).await?);
     }
     if !active(Mutant::CheckOutNotDurable) {
         transaction.commit().await?;
@@ -103,21 +110,23 @@ async fn carry_out(store: &ServerStore, batch: &[Command]) -> Result<Vec<Outcome
     Ok(outcomes)
 }
 
-async fn one(transaction: &mut HomeTransaction, command: &Command) -> Result<Outcome, StoreError> {
+async fn one(
+    transaction: &mut HomeTransaction,
+    terms: &Terms,
+    command: &Command,
+) -> Result<Outcome, StoreError> {
     let Some(mut profile) = transaction.profile(command.user).await? else {
         let answer = match command.event {
             Event::CheckOut { .. } | Event::Store { .. } => Answer::Refused(ErrorCode::NoSuchUser),
             // LOGIN-019: an epoch that never stood is over, too.
             Event::CheckIn { .. } => Answer::CheckedIn,
+            // LOGIN-039: nor can one be renewed.
+            Event::Renew { .. } => Answer::Refused(ErrorCode::LoginReplaced),
         };
         return Ok((answer, None));
     };
-    if active(Mutant::EpochRepeated) && matches!(command.event, Event::CheckOut { .. }) {
-        profile.epoch = LoginEpoch(profile.epoch.0.saturating_sub(1));
-    }
-    let event = bent(&profile, command.event.clone());
     let (mut actions, mut answer, mut replacement) = (Vec::new(), None, None);
-    profile.handle(event, &(), &mut actions);
+    profile.handle(command.event.clone(), terms, &mut actions);
     for action in actions {
         match action {
             Action::Persist(state) => transaction.persist(command.user, &state).await?,
@@ -128,27 +137,4 @@ async fn one(transaction: &mut HomeTransaction, command: &Command) -> Result<Out
         }
     }
     Ok((answer.unwrap_or(Answer::Refused(ErrorCode::Internal)), replacement))
-}
-
-/// The event as it is; something else for the mutants.
-fn bent(profile: &HomeProfile, event: Event) -> Event {
-    match event {
-        Event::Store { by, epoch, version, messaging } => {
-            let version =
-                if active(Mutant::StoreVersionUnchecked) { profile.profile.version } else { version };
-            match &profile.holder {
-                Some(holder) if active(Mutant::StoreEpochUnchecked) => {
-                    Event::Store { by: holder.clone(), epoch: profile.epoch, version, messaging }
-                }
-                _ => Event::Store { by, epoch, version, messaging },
-            }
-        }
-        Event::CheckIn { by, epoch } => match &profile.holder {
-            Some(holder) if active(Mutant::CheckInEpochUnchecked) => {
-                Event::CheckIn { by: holder.clone(), epoch: profile.epoch }
-            }
-            _ => Event::CheckIn { by, epoch },
-        },
-        event @ Event::CheckOut { .. } => event,
-    }
 }

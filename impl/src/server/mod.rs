@@ -132,7 +132,7 @@ impl Server {
         let location = Location::start(dialler.clone(), config.directory_node, asking.clone());
         let peers = Peers::new(dialler, location.clone(), asking.clone());
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
-        let home = Home::start(store.clone(), &asking.tracker, move |replacement| {
+        let home = Home::start(store.clone(), Arc::clone(&clock), &asking.tracker, move |replacement| {
             if notices.try_send(replacement).is_err() {
                 warn!("too many logins are replaced at once: a server is not told");
             }

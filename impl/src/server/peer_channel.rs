@@ -10,7 +10,9 @@ use antiphon_spec::{
     identity::{ObjectHandle, ServerName},
     message::{
         common::RequestId,
-        server_server::{CheckedIn, CheckedOut, FromPeerServer, ReplaceDone, Resolved, Stored, ToPeerServer},
+        server_server::{
+            CheckedIn, CheckedOut, FromPeerServer, Renewed, ReplaceDone, Resolved, Stored, ToPeerServer,
+        },
     },
 };
 use tokio::net::TcpStream;
@@ -59,6 +61,7 @@ fn relay(shared: &Shared, end: &Arc<RelayEnd>, message: ToPeerServer) {
         ToPeerServer::RelayClose(body) => end.came(body.link, Came::Closed),
         ToPeerServer::CheckOut(_)
         | ToPeerServer::Store(_)
+        | ToPeerServer::Renew(_)
         | ToPeerServer::CheckIn(_)
         | ToPeerServer::Replace(_)
         | ToPeerServer::Resolve(_)
@@ -82,6 +85,10 @@ async fn answer(shared: &Shared, peer: &ServerName, request: ToPeerServer) -> Op
         ToPeerServer::Store(body) => {
             let (epoch, version, messaging) = (body.epoch, body.version, body.messaging);
             let event = Event::Store { by, epoch, version, messaging };
+            Some(ask_home(shared, body.id, body.user, event).await)
+        }
+        ToPeerServer::Renew(body) => {
+            let event = Event::Renew { by, epoch: body.epoch };
             Some(ask_home(shared, body.id, body.user, event).await)
         }
         ToPeerServer::CheckIn(body) => {
@@ -115,9 +122,10 @@ async fn answer(shared: &Shared, peer: &ServerName, request: ToPeerServer) -> Op
 
 async fn ask_home(shared: &Shared, id: RequestId, user: ObjectHandle, event: Event) -> FromPeerServer {
     match shared.requests.home.ask(user, event).await {
-        Answer::CheckedOut { epoch, profile } => {
-            FromPeerServer::CheckedOut(CheckedOut { id, epoch, profile })
+        Answer::CheckedOut { epoch, lease, profile } => {
+            FromPeerServer::CheckedOut(CheckedOut { id, epoch, lease: lease.as_secs(), profile })
         }
+        Answer::Renewed(lease) => FromPeerServer::Renewed(Renewed { id, lease: lease.as_secs() }),
         Answer::Stored(version) => FromPeerServer::Stored(Stored { id, version }),
         Answer::CheckedIn => FromPeerServer::CheckedIn(CheckedIn { id }),
         Answer::Refused(code) => FromPeerServer::refused(id, code),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use antiphon_spec::{
     identity::{ServerName, UserHandle},
-    limits::LOCATION_LEASE,
+    limits::LOGIN_LEASE,
     message::server_server::{Replace, ToPeerServer},
 };
 use tokio::{
@@ -68,9 +68,9 @@ struct Notice {
     epoch: antiphon_spec::message::server_server::LoginEpoch,
 }
 
-/// Tries until the holder answers, or its record has ended with the lease (`LOGIN-028`).
+/// Tries until the holder answers, or the lease has ended: then the holder has asked by itself, or is gone (`LOGIN-028`).
 async fn deliver(peers: &Peers, holder: &ServerName, notice: Notice) {
-    let until = Instant::now() + LOCATION_LEASE;
+    let until = Instant::now() + LOGIN_LEASE;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
     while Instant::now() < until {
         let Notice { user, epoch } = notice.clone();

@@ -1,5 +1,7 @@
 //! What a login machine asks for, carried out: at the home server, which may be this one, and at the location service.
 
+use std::time::Duration;
+
 use antiphon_spec::{
     account::{
         login::{Action, Event},
@@ -7,10 +9,12 @@ use antiphon_spec::{
     },
     error_code::ErrorCode,
     identity::{ContactAddress, ServerName, UserHandle},
-    limits::LOCATION_LEASE,
+    limits::{LOCATION_LEASE, LOGIN_LEASE},
     message::{
         location::ContactRecord,
-        server_server::{CheckIn, CheckOut, FromPeerServer, LoginEpoch, ProfileVersion, Store, ToPeerServer},
+        server_server::{
+            CheckIn, CheckOut, FromPeerServer, LoginEpoch, ProfileVersion, Renew, Store, ToPeerServer,
+        },
     },
 };
 
@@ -19,6 +23,9 @@ use crate::{
     mutant::{Mutant, active},
     net::AskError,
 };
+
+/// The shortest lease (`LOGIN-036`).
+const LEASE_MIN: Duration = Duration::from_secs(1);
 
 /// Everybody whom a login has to do with.
 #[derive(Clone, Debug)]
@@ -47,11 +54,21 @@ impl Requests {
                         Event::Stored(version)
                     }
                     answer @ (profile::Answer::CheckedOut { .. }
+                    | profile::Answer::Renewed(_)
                     | profile::Answer::CheckedIn
                     | profile::Answer::Refused(_)) => Event::StoreFailed(refusal(&answer)),
                 })
             }
-            Action::CheckIn(_) if active(Mutant::CheckInSkipped) => Some(Event::CheckInEnded),
+            Action::Renew(epoch) => {
+                let by = self.name.clone();
+                Some(match self.ask_home(user, profile::Event::Renew { by, epoch }).await {
+                    profile::Answer::Renewed(lease) => Event::Renewed(lease),
+                    answer @ (profile::Answer::CheckedOut { .. }
+                    | profile::Answer::Stored(_)
+                    | profile::Answer::CheckedIn
+                    | profile::Answer::Refused(_)) => Event::RenewFailed(refusal(&answer)),
+                })
+            }
             Action::CheckIn(epoch) => {
                 let by = self.name.clone();
                 self.ask_home(user, profile::Event::CheckIn { by, epoch }).await;
@@ -67,10 +84,8 @@ impl Requests {
                 })
             }
             Action::Delete(epoch) => {
-                if !active(Mutant::RecordLeft) {
-                    // A record that stays ends with its lease.
-                    let _ = self.location.delete(user.id, self.record(epoch)).await;
-                }
+                // A record that stays ends with its lease.
+                let _ = self.location.delete(user.id, self.record(epoch)).await;
                 Some(Event::DeleteEnded)
             }
             Action::Send { .. } | Action::Close(_) | Action::ArmRenewal(_) | Action::DisarmRenewal => None,
@@ -80,8 +95,11 @@ impl Requests {
     async fn check_out(&self, user: &UserHandle) -> Event {
         let by = self.name.clone();
         match self.ask_home(user, profile::Event::CheckOut { by }).await {
-            profile::Answer::CheckedOut { epoch, profile } => Event::CheckedOut { epoch, profile },
+            profile::Answer::CheckedOut { epoch, lease, profile } => {
+                Event::CheckedOut { epoch, lease, profile }
+            }
             answer @ (profile::Answer::Stored(_)
+            | profile::Answer::Renewed(_)
             | profile::Answer::CheckedIn
             | profile::Answer::Refused(_)) => Event::CheckOutFailed(refusal(&answer)),
         }
@@ -115,10 +133,13 @@ impl Requests {
             profile::Event::CheckOut { .. } => {
                 peer.ask_again(move |id| ToPeerServer::CheckOut(CheckOut { id, user })).await?
             }
-            // Not asked again: a change that was carried out would be refused as one of an old version.
+            // PREF-017: a change that was carried out is known again (PREF-016).
             profile::Event::Store { epoch, version, messaging, .. } => {
                 let store = move |id| ToPeerServer::Store(Store { id, user, epoch, version, messaging });
-                peer.ask(store).await?
+                peer.ask_again(store).await?
+            }
+            profile::Event::Renew { epoch, .. } => {
+                peer.ask_again(move |id| ToPeerServer::Renew(Renew { id, user, epoch })).await?
             }
             profile::Event::CheckIn { epoch, .. } => {
                 peer.ask_again(move |id| ToPeerServer::CheckIn(CheckIn { id, user, epoch })).await?
@@ -126,8 +147,10 @@ impl Requests {
         };
         match answer {
             FromPeerServer::CheckedOut(body) => {
-                Ok(profile::Answer::CheckedOut { epoch: body.epoch, profile: body.profile })
+                let lease = bounded(body.lease);
+                Ok(profile::Answer::CheckedOut { epoch: body.epoch, lease, profile: body.profile })
             }
+            FromPeerServer::Renewed(body) => Ok(profile::Answer::Renewed(bounded(body.lease))),
             FromPeerServer::Stored(body) => Ok(profile::Answer::Stored(body.version)),
             FromPeerServer::CheckedIn(_) => Ok(profile::Answer::CheckedIn),
             FromPeerServer::Greeting(_)
@@ -150,8 +173,15 @@ impl Requests {
 fn refusal(answer: &profile::Answer) -> ErrorCode {
     match answer {
         profile::Answer::Refused(code) => *code,
-        profile::Answer::CheckedOut { .. } | profile::Answer::Stored(_) | profile::Answer::CheckedIn => {
-            ErrorCode::Internal
-        }
+        profile::Answer::CheckedOut { .. }
+        | profile::Answer::Stored(_)
+        | profile::Answer::Renewed(_)
+        | profile::Answer::CheckedIn => ErrorCode::Internal,
     }
+}
+
+/// The lease that a home server gave. LOGIN-036 bounds it; beyond the bounds it would have this server ask without a
+/// pause, or never again.
+fn bounded(lease: u64) -> Duration {
+    Duration::from_secs(lease).clamp(LEASE_MIN, LOGIN_LEASE)
 }

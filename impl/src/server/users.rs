@@ -168,9 +168,7 @@ impl Share {
             match command {
                 Command::Event(user, event, client) => self.event(user, event, client),
                 Command::Replace(user, epoch, done) => {
-                    if !active(Mutant::ReplaceIgnored) {
-                        self.event(user, Event::ReplacedAtHome(epoch), None);
-                    }
+                    self.event(user, Event::ReplacedAtHome(epoch), None);
                     let _ = done.send(());
                 }
                 Command::Resolve(user, asker, answer) => {
@@ -243,6 +241,7 @@ impl Share {
             Action::DisarmRenewal => self.rearm(user, None),
             Action::CheckOut
             | Action::Store { .. }
+            | Action::Renew(_)
             | Action::CheckIn(_)
             | Action::Insert(_)
             | Action::Delete(_) => {
@@ -299,7 +298,10 @@ fn keep_replaced(actions: &mut Vec<Action>) {
 /// The code of a failed step.
 fn failure(event: &Event) -> Option<ErrorCode> {
     match event {
-        Event::CheckOutFailed(code) | Event::StoreFailed(code) | Event::InsertFailed(code) => Some(*code),
+        Event::CheckOutFailed(code)
+        | Event::StoreFailed(code)
+        | Event::RenewFailed(code)
+        | Event::InsertFailed(code) => Some(*code),
         Event::LoginAsked(_)
         | Event::LogoutAsked { .. }
         | Event::PreferencesAsked { .. }
@@ -307,6 +309,7 @@ fn failure(event: &Event) -> Option<ErrorCode> {
         | Event::ReplacedAtHome(_)
         | Event::CheckedOut { .. }
         | Event::Stored(_)
+        | Event::Renewed(_)
         | Event::Inserted(_)
         | Event::DeleteEnded
         | Event::CheckInEnded

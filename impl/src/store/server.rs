@@ -4,7 +4,7 @@ use std::path::Path;
 
 use antiphon_protocol::cbor;
 use antiphon_spec::{
-    account::profile::HomeProfile,
+    account::profile::{Holder, HomeProfile},
     identity::{KeyHash, ObjectHandle, ServerName},
     message::server_server::{LoginEpoch, Profile, ProfileVersion},
     time::Timestamp,
@@ -97,10 +97,12 @@ pub(crate) struct HomeTransaction(Transaction<'static, Sqlite>);
 impl HomeTransaction {
     /// The home copy of a user's profile; nothing if there is no such account.
     pub(crate) async fn profile(&mut self, user: ObjectHandle) -> Result<Option<HomeProfile>, StoreError> {
-        let row = sqlx::query("SELECT epoch, holder, version, messaging FROM profiles WHERE user_id = $1")
-            .bind(user.0.as_slice())
-            .fetch_optional(&mut *self.0)
-            .await?;
+        let row = sqlx::query(
+            "SELECT epoch, holder, lease_end, version, messaging FROM profiles WHERE user_id = $1",
+        )
+        .bind(user.0.as_slice())
+        .fetch_optional(&mut *self.0)
+        .await?;
         row.map(|row| profile(&row)).transpose()
     }
 
@@ -125,14 +127,15 @@ async fn write_profile(
     let HomeProfile { epoch, holder, profile: Profile { version, messaging } } = profile;
     let messaging = cbor::encode(messaging).map_err(|_| StoreError::Damaged("list of preferences"))?;
     sqlx::query(
-        "INSERT INTO profiles (user_id, epoch, holder, version, messaging) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO profiles (user_id, epoch, holder, lease_end, version, messaging) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (user_id) DO UPDATE SET
-             epoch = excluded.epoch, holder = excluded.holder,
+             epoch = excluded.epoch, holder = excluded.holder, lease_end = excluded.lease_end,
              version = excluded.version, messaging = excluded.messaging",
     )
     .bind(user.0.as_slice())
     .bind(signed(epoch.0)?)
-    .bind(holder.as_ref().map(ServerName::as_str))
+    .bind(holder.as_ref().map(|holder| holder.server.as_str()))
+    .bind(holder.as_ref().map_or(Ok(0), |holder| signed(holder.lease_end.0))?)
     .bind(signed(version.0)?)
     .bind(messaging)
     .execute(&mut **transaction)
@@ -148,8 +151,12 @@ fn account(row: &SqliteRow) -> Result<Account, StoreError> {
 
 fn profile(row: &SqliteRow) -> Result<HomeProfile, StoreError> {
     let holder: Option<String> = row.try_get("holder")?;
-    let holder =
-        holder.map(|name| name.parse().map_err(|_| StoreError::Damaged("server name"))).transpose()?;
+    let lease_end = Timestamp(unsigned(row.try_get("lease_end")?, "lease")?);
+    let holder = holder.map(|name| match name.parse() {
+        Ok(server) => Ok(Holder { server, lease_end }),
+        Err(_) => Err(StoreError::Damaged("server name")),
+    });
+    let holder = holder.transpose()?;
     let messaging: Vec<u8> = row.try_get("messaging")?;
     let messaging = cbor::decode(&messaging).map_err(|_| StoreError::Damaged("list of preferences"))?;
     let version = ProfileVersion(unsigned(row.try_get("version")?, "version")?);
@@ -194,7 +201,8 @@ mod tests {
     async fn profiles_and_boot_numbers_survive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sqlite");
-        let changed = HomeProfile { epoch: LoginEpoch(7), holder: Some(name()), ..HomeProfile::default() };
+        let holder = Some(Holder { server: name(), lease_end: Timestamp(300) });
+        let changed = HomeProfile { epoch: LoginEpoch(7), holder, ..HomeProfile::default() };
         let store = ServerStore::open(&path, &name()).await.unwrap();
         assert_eq!(store.boot().await.unwrap(), 1);
         store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();

@@ -3,124 +3,28 @@
 //! The machine asks one thing at a time and waits for the answer or its failure, also when the client is gone by then:
 //! so it always knows what is left to undo. A newer login waits until the older one is undone, and then begins anew.
 
+mod event;
+mod online;
+
 use std::time::Duration;
 
+use self::online::{Online, Storing};
+pub use self::{
+    event::{Action, Client, ConnectionNumber, Event},
+    online::RENEWAL_RETRY,
+};
 use crate::{
     error_code::ErrorCode,
     identity::{ContactAddress, UserHandle},
     machine::Machine,
     message::{
-        client_server::{FromServer, LoggedIn, LoggedOut, PreferencesSet, Replaced},
+        client_server::{FromServer, LoggedIn, LoggedOut},
         common::{Refused, RequestId},
         server_server::{LoginEpoch, Profile, ProfileVersion},
     },
+    mutant::{Mutant, active},
     policy::{Preferences, Verdict},
 };
-
-/// How long to wait before a failed renewal is tried again: often enough for a lease to survive a short outage.
-pub const RENEWAL_RETRY: Duration = Duration::from_secs(5);
-
-/// One connection of a client, numbered by the server; no number is used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionNumber(pub u64);
-
-/// What happened. Every request of an action comes back as just one of its answers, even if the peer never gave one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A client asks to log in.
-    LoginAsked(Client),
-    /// A client asks to log out.
-    LogoutAsked {
-        /// Its connection.
-        connection: ConnectionNumber,
-        /// The request.
-        id: RequestId,
-    },
-    /// A client asks to change the preferences.
-    PreferencesAsked {
-        /// Its connection.
-        connection: ConnectionNumber,
-        /// The request.
-        id: RequestId,
-        /// The version that is to be replaced.
-        version: ProfileVersion,
-        /// What replaces it.
-        messaging: Preferences,
-    },
-    /// A client's connection has ended, whoever ended it.
-    ConnectionEnded(ConnectionNumber),
-    /// The home server says that the login is over, and every one up to this epoch.
-    ReplacedAtHome(LoginEpoch),
-    /// Answers [`Action::CheckOut`].
-    CheckedOut {
-        /// The new login epoch.
-        epoch: LoginEpoch,
-        /// The profile.
-        profile: Profile,
-    },
-    /// Answers [`Action::CheckOut`].
-    CheckOutFailed(ErrorCode),
-    /// Answers [`Action::Store`].
-    Stored(ProfileVersion),
-    /// Answers [`Action::Store`].
-    StoreFailed(ErrorCode),
-    /// Answers [`Action::Insert`]: the record stands for this lease.
-    Inserted(Duration),
-    /// Answers [`Action::Insert`].
-    InsertFailed(ErrorCode),
-    /// Answers [`Action::Delete`], whatever came of it: a record that stays ends with its lease.
-    DeleteEnded,
-    /// Answers [`Action::CheckIn`], whatever came of it: an epoch that stays ends with the next login.
-    CheckInEnded,
-    /// The time of [`Action::ArmRenewal`] is over.
-    RenewalDue,
-}
-
-/// What is to be done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Ask the home server to begin a login epoch here.
-    CheckOut,
-    /// Ask the home server to change the preferences.
-    Store {
-        /// The login epoch.
-        epoch: LoginEpoch,
-        /// The version that is to be replaced.
-        version: ProfileVersion,
-        /// What replaces it.
-        messaging: Preferences,
-    },
-    /// Ask the home server to end the login epoch.
-    CheckIn(LoginEpoch),
-    /// Ask the location service to insert or renew the contact record of this epoch.
-    Insert(LoginEpoch),
-    /// Ask the location service to delete the contact record of this epoch.
-    Delete(LoginEpoch),
-    /// Send a message to a client; nothing happens if its connection has ended.
-    Send {
-        /// The connection.
-        connection: ConnectionNumber,
-        /// The message.
-        message: FromServer,
-    },
-    /// Say goodbye to a client and close.
-    Close(ConnectionNumber),
-    /// Start the one timer, or start it again.
-    ArmRenewal(Duration),
-    /// Stop the timer.
-    DisarmRenewal,
-}
-
-/// A client that asks to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Client {
-    /// Its connection.
-    pub connection: ConnectionNumber,
-    /// Its request.
-    pub id: RequestId,
-    /// Where it accepts links.
-    pub address: ContactAddress,
-}
 
 /// The login of one user at one server, from the first request to the last thing undone.
 ///
@@ -141,7 +45,13 @@ enum State {
     /// The check-out. No login up to `over` may stand any more.
     AwaitingProfile { client: Option<Client>, over: LoginEpoch },
     /// The location service, with the user on the list.
-    AwaitingInsert { client: Option<Client>, epoch: LoginEpoch, profile: Profile, is_replaced: bool },
+    AwaitingInsert {
+        client: Option<Client>,
+        epoch: LoginEpoch,
+        lease: Duration,
+        profile: Profile,
+        is_replaced: bool,
+    },
     /// Requests.
     Online(Online),
     /// Answers of home server and location service that are open, so that what comes next undoes them too.
@@ -150,23 +60,6 @@ enum State {
     AwaitingDelete { epoch: LoginEpoch, ending: Ending },
     /// The home server, to end the login epoch.
     AwaitingCheckIn { ending: Ending },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Online {
-    connection: ConnectionNumber,
-    address: ContactAddress,
-    epoch: LoginEpoch,
-    profile: Profile,
-    storing: Option<Storing>,
-    is_renewing: bool,
-}
-
-/// A change of the preferences whose answer is open.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Storing {
-    id: RequestId,
-    messaging: Preferences,
 }
 
 /// How a login ends.
@@ -198,7 +91,7 @@ impl Machine for Login {
             }
             Event::ConnectionEnded(connection) => self.connection_ended(connection, out),
             Event::ReplacedAtHome(epoch) => self.replaced_at_home(epoch, out),
-            Event::CheckedOut { epoch, profile } => self.checked_out(epoch, profile, out),
+            Event::CheckedOut { epoch, lease, profile } => self.checked_out(epoch, lease, profile, out),
             Event::CheckOutFailed(code) => {
                 if let State::AwaitingProfile { client, .. } = &self.state {
                     refuse(*client, code, out);
@@ -207,6 +100,8 @@ impl Machine for Login {
             }
             Event::Stored(version) => self.store_ended(Ok(version), out),
             Event::StoreFailed(code) => self.store_ended(Err(code), out),
+            Event::Renewed(lease) => self.renew_ended(Ok(lease), out),
+            Event::RenewFailed(code) => self.renew_ended(Err(code), out),
             Event::Inserted(lease) => self.inserted(lease, out),
             Event::InsertFailed(code) => self.insert_failed(code, out),
             Event::DeleteEnded => self.delete_ended(out),
@@ -292,7 +187,7 @@ impl Login {
                 refuse(client.replace(newer), ErrorCode::LoginReplaced, out);
             }
             State::Online(online) => {
-                tell_replaced(online, out);
+                online.tell_replaced(out);
                 self.next = Some(newer);
                 self.end(Ending::default(), out);
             }
@@ -327,6 +222,9 @@ impl Login {
                     let messaging = storing.messaging.clone();
                     out.push(Action::Store { epoch: online.epoch, version, messaging });
                     online.storing = Some(storing);
+                    if active(Mutant::PreferencesSetEarly) {
+                        online.answer_store(Ok(ProfileVersion(version.0.saturating_add(1))), out);
+                    }
                 }
             }
             // The connection has been told already that its login is over.
@@ -361,6 +259,10 @@ impl Login {
     }
 
     fn replaced_at_home(&mut self, up_to: LoginEpoch, out: &mut Vec<Action>) {
+        if active(Mutant::ReplaceIgnored) {
+            return;
+        }
+        let up_to = if active(Mutant::OlderReplaceObeyed) { LoginEpoch(u64::MAX) } else { up_to };
         match &mut self.state {
             State::AwaitingProfile { over, .. } => *over = up_to.max(*over),
             State::AwaitingInsert { client, epoch, is_replaced, .. } => {
@@ -371,7 +273,7 @@ impl Login {
             }
             State::Online(online) => {
                 if online.epoch <= up_to {
-                    tell_replaced(online, out);
+                    online.tell_replaced(out);
                     self.end(Ending { logout: None, is_replaced: true }, out);
                 }
             }
@@ -381,7 +283,7 @@ impl Login {
         }
     }
 
-    fn checked_out(&mut self, epoch: LoginEpoch, profile: Profile, out: &mut Vec<Action>) {
+    fn checked_out(&mut self, epoch: LoginEpoch, lease: Duration, profile: Profile, out: &mut Vec<Action>) {
         if let State::AwaitingProfile { client, over } = &self.state {
             if epoch <= *over {
                 refuse(*client, ErrorCode::LoginReplaced, out);
@@ -389,7 +291,8 @@ impl Login {
             } else if client.is_none() {
                 self.check_in(epoch, Ending::default(), out);
             } else {
-                self.state = State::AwaitingInsert { client: *client, epoch, profile, is_replaced: false };
+                let client = *client;
+                self.state = State::AwaitingInsert { client, epoch, lease, profile, is_replaced: false };
                 out.push(Action::Insert(epoch));
             }
         }
@@ -397,36 +300,23 @@ impl Login {
 
     fn inserted(&mut self, lease: Duration, out: &mut Vec<Action>) {
         match &mut self.state {
-            State::AwaitingInsert { client: Some(client), epoch, profile, .. } => {
+            State::AwaitingInsert { client: Some(client), epoch, lease: epoch_lease, profile, .. } => {
                 let logged_in = LoggedIn { id: client.id, epoch: *epoch, profile: profile.clone() };
                 let message = FromServer::LoggedIn(logged_in);
                 out.push(Action::Send { connection: client.connection, message });
-                out.push(Action::ArmRenewal(lease / 2));
-                self.state = State::Online(Online {
-                    connection: client.connection,
-                    address: client.address,
-                    epoch: *epoch,
-                    profile: profile.clone(),
-                    storing: None,
-                    is_renewing: false,
-                });
+                let leases = (*epoch_lease, lease);
+                self.state = State::Online(Online::begin(client, *epoch, profile.clone(), leases, out));
             }
             State::AwaitingInsert { client: None, epoch, is_replaced, .. } => {
                 let (epoch, ending) = (*epoch, Ending { logout: None, is_replaced: *is_replaced });
                 self.delete(epoch, ending, out);
             }
-            State::Online(online) => {
-                online.is_renewing = false;
-                out.push(Action::ArmRenewal(lease / 2));
-            }
-            State::AwaitingOpenAnswers { online, .. } => {
-                online.is_renewing = false;
-                self.go_on_when_answered(out);
-            }
-            State::LoggedOut
+            State::Online(_)
+            | State::AwaitingOpenAnswers { .. }
+            | State::LoggedOut
             | State::AwaitingProfile { .. }
             | State::AwaitingDelete { .. }
-            | State::AwaitingCheckIn { .. } => {}
+            | State::AwaitingCheckIn { .. } => self.record_renewed(Some(lease), out),
         }
     }
 
@@ -438,16 +328,51 @@ impl Login {
                 let (epoch, ending) = (*epoch, Ending { logout: None, is_replaced: *is_replaced });
                 self.delete(epoch, ending, out);
             }
-            State::Online(online) => {
-                online.is_renewing = false;
-                out.push(Action::ArmRenewal(RENEWAL_RETRY));
-            }
+            State::Online(_)
+            | State::AwaitingOpenAnswers { .. }
+            | State::LoggedOut
+            | State::AwaitingProfile { .. }
+            | State::AwaitingDelete { .. }
+            | State::AwaitingCheckIn { .. } => self.record_renewed(None, out),
+        }
+    }
+
+    fn record_renewed(&mut self, lease: Option<Duration>, out: &mut Vec<Action>) {
+        match &mut self.state {
+            State::Online(online) => online.location_answered(lease, out),
             State::AwaitingOpenAnswers { online, .. } => {
-                online.is_renewing = false;
+                online.stop_renewing();
                 self.go_on_when_answered(out);
             }
             State::LoggedOut
             | State::AwaitingProfile { .. }
+            | State::AwaitingInsert { .. }
+            | State::AwaitingDelete { .. }
+            | State::AwaitingCheckIn { .. } => {}
+        }
+    }
+
+    fn renew_ended(&mut self, result: Result<Duration, ErrorCode>, out: &mut Vec<Action>) {
+        let is_replaced = match result {
+            Err(ErrorCode::LoginReplaced) => !active(Mutant::RenewalRefusalIgnored),
+            Err(_) => active(Mutant::CutOffLoginEnded),
+            Ok(_) => false,
+        };
+        match &mut self.state {
+            State::Online(online) if is_replaced => {
+                online.stop_renewing();
+                online.tell_replaced(out);
+                self.end(Ending { logout: None, is_replaced }, out);
+            }
+            State::Online(online) => online.home_answered(result.ok(), out),
+            State::AwaitingOpenAnswers { online, ending } => {
+                online.stop_renewing();
+                ending.is_replaced |= is_replaced;
+                self.go_on_when_answered(out);
+            }
+            State::LoggedOut
+            | State::AwaitingProfile { .. }
+            | State::AwaitingInsert { .. }
             | State::AwaitingDelete { .. }
             | State::AwaitingCheckIn { .. } => {}
         }
@@ -456,17 +381,17 @@ impl Login {
     fn store_ended(&mut self, result: Result<ProfileVersion, ErrorCode>, out: &mut Vec<Action>) {
         match &mut self.state {
             State::Online(online) => {
-                answer_store(online, result, out);
+                online.answer_store(result, out);
                 // The home server knows of a newer login, though its notice has not come yet.
                 if result == Err(ErrorCode::LoginReplaced) {
-                    tell_replaced(online, out);
+                    online.tell_replaced(out);
                     self.end(Ending { logout: None, is_replaced: true }, out);
                 }
             }
             State::AwaitingOpenAnswers { online, ending } => {
                 // Whoever did not ask for the end has been told of it, and gets no answers any more.
                 if ending.logout.is_some() {
-                    answer_store(online, result, out);
+                    online.answer_store(result, out);
                 }
                 online.storing = None;
                 ending.is_replaced |= result == Err(ErrorCode::LoginReplaced);
@@ -483,7 +408,7 @@ impl Login {
     fn delete_ended(&mut self, out: &mut Vec<Action>) {
         if let State::AwaitingDelete { epoch, ending } = &self.state {
             let (epoch, ending) = (*epoch, ending.clone());
-            if ending.is_replaced {
+            if ending.is_replaced || active(Mutant::CheckInSkipped) {
                 farewell(&ending, out);
                 self.rest(out);
             } else {
@@ -493,11 +418,8 @@ impl Login {
     }
 
     fn renewal_due(&mut self, out: &mut Vec<Action>) {
-        if let State::Online(online) = &mut self.state
-            && !online.is_renewing
-        {
-            online.is_renewing = true;
-            out.push(Action::Insert(online.epoch));
+        if let State::Online(online) = &mut self.state {
+            online.renew(out);
         }
     }
 
@@ -521,8 +443,7 @@ impl Login {
 
     fn go_on_when_answered(&mut self, out: &mut Vec<Action>) {
         if let State::AwaitingOpenAnswers { online, ending } = &self.state
-            && online.storing.is_none()
-            && !online.is_renewing
+            && !online.is_asking()
         {
             let (epoch, ending) = (online.epoch, ending.clone());
             self.delete(epoch, ending, out);
@@ -530,8 +451,11 @@ impl Login {
     }
 
     fn delete(&mut self, epoch: LoginEpoch, ending: Ending, out: &mut Vec<Action>) {
-        out.push(Action::Delete(epoch));
         self.state = State::AwaitingDelete { epoch, ending };
+        if active(Mutant::RecordLeft) {
+            return self.delete_ended(out);
+        }
+        out.push(Action::Delete(epoch));
     }
 
     fn check_in(&mut self, epoch: LoginEpoch, ending: Ending, out: &mut Vec<Action>) {
@@ -556,29 +480,9 @@ fn refuse(client: Option<Client>, code: ErrorCode, out: &mut Vec<Action>) {
     out.extend(client.map(|client| refusal(client.connection, client.id, code)));
 }
 
-fn tell_replaced(online: &Online, out: &mut Vec<Action>) {
-    let message = FromServer::Replaced(Replaced { epoch: online.epoch });
-    out.push(Action::Send { connection: online.connection, message });
-    out.push(Action::Close(online.connection));
-}
-
 fn farewell(ending: &Ending, out: &mut Vec<Action>) {
     if let Some((connection, id)) = ending.logout {
         out.push(Action::Send { connection, message: FromServer::LoggedOut(LoggedOut { id }) });
         out.push(Action::Close(connection));
-    }
-}
-
-/// Answers the open change, and takes over what is durable now.
-fn answer_store(online: &mut Online, result: Result<ProfileVersion, ErrorCode>, out: &mut Vec<Action>) {
-    let Some(Storing { id, messaging }) = online.storing.take() else { return };
-    let connection = online.connection;
-    match result {
-        Ok(version) => {
-            online.profile = Profile { version, messaging };
-            let message = FromServer::PreferencesSet(PreferencesSet { id, version });
-            out.push(Action::Send { connection, message });
-        }
-        Err(code) => out.push(refusal(connection, id, code)),
     }
 }

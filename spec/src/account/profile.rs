@@ -3,12 +3,16 @@
 //! Its whole state is what has to be durable. Every change is persisted before it is answered, so whoever got an answer
 //! may rely on it through a restart.
 
+use std::time::Duration;
+
 use crate::{
     error_code::ErrorCode,
     identity::ServerName,
     machine::Machine,
     message::server_server::{LoginEpoch, Profile, ProfileVersion},
+    mutant::{Mutant, active},
     policy::Preferences,
+    time::Timestamp,
 };
 
 /// A user's profile as the home server keeps it.
@@ -19,10 +23,28 @@ use crate::{
 pub struct HomeProfile {
     /// The last login epoch that was given; 0 before the first login.
     pub epoch: LoginEpoch,
-    /// The server that holds the profile under that epoch; nobody while the user is logged out.
-    pub holder: Option<ServerName>,
+    /// Who holds the profile under that epoch; nobody after a logout.
+    pub holder: Option<Holder>,
     /// The contents.
     pub profile: Profile,
+}
+
+/// The server that a login epoch was given to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// Its name.
+    pub server: ServerName,
+    /// When the lease ends, or has ended: the holder may renew it all the same, until there is a newer login epoch.
+    pub lease_end: Timestamp,
+}
+
+/// What comes with every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The time at which the event is handled.
+    pub now: Timestamp,
+    /// For how long the server lends a login epoch; at most [`LOGIN_LEASE`](crate::limits::LOGIN_LEASE).
+    pub lease: Duration,
 }
 
 impl Default for HomeProfile {
@@ -51,6 +73,13 @@ pub enum Event {
         version: ProfileVersion,
         /// What replaces it.
         messaging: Preferences,
+    },
+    /// A login goes on.
+    Renew {
+        /// The server that asks.
+        by: ServerName,
+        /// The login epoch whose lease is to be renewed.
+        epoch: LoginEpoch,
     },
     /// A login ends.
     CheckIn {
@@ -84,11 +113,15 @@ pub enum Answer {
     CheckedOut {
         /// The new login epoch.
         epoch: LoginEpoch,
+        /// Its lease.
+        lease: Duration,
         /// The profile.
         profile: Profile,
     },
     /// The change is durable, under this version.
     Stored(ProfileVersion),
+    /// The login epoch stands for this lease from now on.
+    Renewed(Duration),
     /// The login epoch is over.
     CheckedIn,
     /// Nothing changed.
@@ -98,53 +131,83 @@ pub enum Answer {
 impl Machine for HomeProfile {
     type Event = Event;
     type Action = Action;
-    type Context<'a> = ();
+    type Context<'a> = Terms;
 
-    fn handle(&mut self, event: Event, (): &(), out: &mut Vec<Action>) {
+    fn handle(&mut self, event: Event, terms: &Terms, out: &mut Vec<Action>) {
         match event {
-            Event::CheckOut { by } => self.check_out(by, out),
+            Event::CheckOut { by } => self.check_out(by, *terms, out),
             Event::Store { by, epoch, version, messaging } => {
+                let before = self.profile.version;
                 let answer = match self.store(&by, epoch, version, messaging) {
-                    Ok(version) => {
-                        out.push(Action::Persist(self.clone()));
-                        Answer::Stored(version)
-                    }
+                    Ok(version) => Answer::Stored(version),
                     Err(code) => Answer::Refused(code),
                 };
-                out.push(Action::Answer(answer));
+                self.answer(self.profile.version != before, answer, out);
+            }
+            Event::Renew { by, epoch } => {
+                let is_held = self.is_held(&by, epoch)
+                    || (active(Mutant::RenewalEpochUnchecked) && self.holder.is_some());
+                let answer = match self.holder.as_mut().filter(|_| is_held) {
+                    Some(holder) => {
+                        holder.lease_end = terms.now.after(terms.lease);
+                        Answer::Renewed(terms.lease)
+                    }
+                    None => Answer::Refused(ErrorCode::LoginReplaced),
+                };
+                self.answer(is_held, answer, out);
             }
             Event::CheckIn { by, epoch } => {
-                if self.is_held(&by, epoch) {
+                let is_over = self.is_held(&by, epoch)
+                    || (active(Mutant::CheckInEpochUnchecked) && self.holder.is_some());
+                if is_over {
                     self.holder = None;
-                    out.push(Action::Persist(self.clone()));
                 }
-                out.push(Action::Answer(Answer::CheckedIn));
+                self.answer(is_over, Answer::CheckedIn, out);
             }
         }
     }
 }
 
 impl HomeProfile {
-    /// Whether `server` holds the profile under `epoch`: the last one that was given, and not over.
-    fn is_held(&self, server: &ServerName, epoch: LoginEpoch) -> bool {
-        self.epoch == epoch && self.holder.as_ref() == Some(server)
+    /// Where the user is logged in as far as the home server knows: the holder, while its lease lasts.
+    #[must_use]
+    pub fn logged_in_at(&self, now: Timestamp) -> Option<&ServerName> {
+        let lasts = |holder: &&Holder| now < holder.lease_end || active(Mutant::LoginLeaseEndless);
+        self.holder.as_ref().filter(lasts).map(|holder| &holder.server)
     }
 
-    fn check_out(&mut self, by: ServerName, out: &mut Vec<Action>) {
+    /// Whether `server` holds the profile under `epoch`: the last one that was given, and not over.
+    fn is_held(&self, server: &ServerName, epoch: LoginEpoch) -> bool {
+        self.epoch == epoch && self.holder.as_ref().is_some_and(|holder| holder.server == *server)
+    }
+
+    /// Answers, after whatever changed is durable.
+    fn answer(&self, has_changed: bool, answer: Answer, out: &mut Vec<Action>) {
+        if has_changed {
+            out.push(Action::Persist(self.clone()));
+        }
+        out.push(Action::Answer(answer));
+        if has_changed && active(Mutant::AnsweredBeforeDurable) {
+            let last = out.len().saturating_sub(1);
+            out.swap(last, last.saturating_sub(1));
+        }
+    }
+
+    fn check_out(&mut self, by: ServerName, terms: Terms, out: &mut Vec<Action>) {
         // No count of logins comes this far; without the check the order of epochs would hang on that.
         let Some(next) = self.epoch.0.checked_add(1) else {
-            out.push(Action::Answer(Answer::Refused(ErrorCode::Internal)));
-            return;
+            return self.answer(false, Answer::Refused(ErrorCode::Internal), out);
         };
+        // The same server replaces its user's older login by itself, and where the lease has ended nobody is logged in.
+        let replaced = self.logged_in_at(terms.now).filter(|server| **server != by).cloned();
         let over = self.epoch;
-        self.epoch = LoginEpoch(next);
-        let before = self.holder.replace(by.clone());
-        out.push(Action::Persist(self.clone()));
-        out.push(Action::Answer(Answer::CheckedOut { epoch: self.epoch, profile: self.profile.clone() }));
-        // The same server replaces its user's older login by itself.
-        if let Some(holder) = before.filter(|holder| *holder != by) {
-            out.push(Action::Replace { holder, epoch: over });
+        if !(active(Mutant::EpochRepeated) && over > LoginEpoch(0)) {
+            self.epoch = LoginEpoch(next);
         }
+        self.holder = Some(Holder { server: by, lease_end: terms.now.after(terms.lease) });
+        let (epoch, lease, profile) = (self.epoch, terms.lease, self.profile.clone());
+        self.answer(true, Answer::CheckedOut { epoch, lease, profile }, out);
+        out.extend(replaced.map(|holder| Action::Replace { holder, epoch: over }));
     }
 
     fn store(
@@ -154,14 +217,20 @@ impl HomeProfile {
         version: ProfileVersion,
         messaging: Preferences,
     ) -> Result<ProfileVersion, ErrorCode> {
-        if !self.is_held(by, epoch) {
+        if !self.is_held(by, epoch) && !active(Mutant::StoreEpochUnchecked) {
             return Err(ErrorCode::LoginReplaced);
         }
-        if self.profile.version != version {
+        let version = if active(Mutant::StoreVersionUnchecked) { self.profile.version } else { version };
+        let next = version.0.checked_add(1).map(ProfileVersion);
+        if self.profile.version == version {
+            self.profile = Profile { version: next.ok_or(ErrorCode::Internal)?, messaging };
+        } else if next != Some(self.profile.version)
+            || self.profile.messaging != messaging
+            || active(Mutant::RepeatedStoreRefused)
+        {
+            // What is left is the change that made the present version, asked for again (PREF-016).
             return Err(ErrorCode::VersionConflict);
         }
-        let next = version.0.checked_add(1).ok_or(ErrorCode::Internal)?;
-        self.profile = Profile { version: ProfileVersion(next), messaging };
         Ok(self.profile.version)
     }
 }

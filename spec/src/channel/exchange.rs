@@ -28,6 +28,8 @@ pub enum Question {
     CheckOut,
     /// `store`, granted by `stored`.
     Store,
+    /// `renew`, granted by `renewed`.
+    Renew,
     /// `check-in`, granted by `checked-in`.
     CheckIn,
     /// `replace`, granted by `replace-done`.
@@ -110,7 +112,8 @@ exchange!(ToServer / FromServer:
     else RelayExpect, RelayForget, RelayOpen, RelayOpened, RelayData, RelayCredit, RelayClose, Ping, Pong, Goodbye, Error;
     else RelayIncoming, RelayOpened, RelayData, RelayCredit, RelayClose, Greeting, Replaced, Ping, Pong, Goodbye, Error);
 exchange!(ToPeerServer / FromPeerServer:
-    CheckOut => CheckedOut, Store => Stored, CheckIn => CheckedIn, Replace => ReplaceDone, Resolve => Resolved;
+    CheckOut => CheckedOut, Store => Stored, Renew => Renewed, CheckIn => CheckedIn, Replace => ReplaceDone,
+    Resolve => Resolved;
     else RelayCall, RelayData, RelayCredit, RelayClose, Ping, Pong, Goodbye, Error;
     else RelayOpened, RelayData, RelayCredit, RelayClose, Greeting, Ping, Pong, Goodbye, Error);
 exchange!(ToDirectoryNode / FromDirectoryNode:

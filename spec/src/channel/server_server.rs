@@ -9,6 +9,7 @@ pub fn receive_at_peer_server(state: Phase, message: &ToPeerServer) -> Reception
     match message {
         ToPeerServer::CheckOut(_)
         | ToPeerServer::Store(_)
+        | ToPeerServer::Renew(_)
         | ToPeerServer::CheckIn(_)
         | ToPeerServer::Replace(_)
         | ToPeerServer::Resolve(_)
@@ -32,6 +33,7 @@ pub fn receive_from_peer_server(state: Phase, message: &FromPeerServer) -> Recep
         FromPeerServer::Error(_) => state.refusal(),
         FromPeerServer::CheckedOut(_)
         | FromPeerServer::Stored(_)
+        | FromPeerServer::Renewed(_)
         | FromPeerServer::CheckedIn(_)
         | FromPeerServer::ReplaceDone(_)
         | FromPeerServer::Resolved(_)

@@ -131,6 +131,7 @@ fn to_peer_server() -> Vec<ToPeerServer> {
     let mut all = vec![
         ToPeerServer::CheckOut(s2s::CheckOut { id: ID, user: USER }),
         ToPeerServer::Store(s2s::Store { id: ID, user: USER, epoch: EPOCH, version: VERSION, messaging }),
+        ToPeerServer::Renew(s2s::Renew { id: ID, user: USER, epoch: EPOCH }),
         ToPeerServer::CheckIn(s2s::CheckIn { id: ID, user: USER, epoch: EPOCH }),
         ToPeerServer::Replace(s2s::Replace { id: ID, user: handle(), epoch: EPOCH }),
         ToPeerServer::Resolve(s2s::Resolve { id: ID, user: handle(), asker: handle() }),
@@ -146,8 +147,9 @@ fn to_peer_server() -> Vec<ToPeerServer> {
 fn from_peer_server() -> Vec<FromPeerServer> {
     let mut all = Vec::from(accepting_messages!(FromPeerServer));
     all.extend([
-        FromPeerServer::CheckedOut(s2s::CheckedOut { id: ID, epoch: EPOCH, profile: profile() }),
+        FromPeerServer::CheckedOut(s2s::CheckedOut { id: ID, epoch: EPOCH, lease: 300, profile: profile() }),
         FromPeerServer::Stored(s2s::Stored { id: ID, version: VERSION }),
+        FromPeerServer::Renewed(s2s::Renewed { id: ID, lease: 300 }),
         FromPeerServer::CheckedIn(s2s::CheckedIn { id: ID }),
         FromPeerServer::ReplaceDone(s2s::ReplaceDone { id: ID }),
         FromPeerServer::Resolved(s2s::Resolved { id: ID, address: address() }),

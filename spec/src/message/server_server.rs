@@ -39,6 +39,8 @@ pub enum ToPeerServer {
     CheckOut(CheckOut),
     /// Changes a checked-out profile.
     Store(Store),
+    /// The user is still logged in.
+    Renew(Renew),
     /// The user logged out.
     CheckIn(CheckIn),
     /// A user's login at the accepting server was replaced by a newer one; from the home server.
@@ -73,6 +75,8 @@ pub enum FromPeerServer {
     CheckedOut(CheckedOut),
     /// The change is durable.
     Stored(Stored),
+    /// The login epoch has a new lease.
+    Renewed(Renewed),
     /// The profile is home.
     CheckedIn(CheckedIn),
     /// The login is over.
@@ -117,6 +121,8 @@ pub struct CheckedOut {
     pub id: RequestId,
     /// The new login epoch.
     pub epoch: LoginEpoch,
+    /// The lease of the login epoch, in seconds.
+    pub lease: u64,
     /// The profile.
     pub profile: Profile,
 }
@@ -145,6 +151,28 @@ pub struct Stored {
     pub id: RequestId,
     /// The new version.
     pub version: ProfileVersion,
+}
+
+/// Asks for a new lease of the login epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// The request.
+    pub id: RequestId,
+    /// The user ID.
+    pub user: ObjectHandle,
+    /// The login epoch under which the dialling server holds the profile.
+    pub epoch: LoginEpoch,
+}
+
+/// The login epoch stands until its lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewed {
+    /// The request.
+    pub id: RequestId,
+    /// The lease, in seconds.
+    pub lease: u64,
 }
 
 /// Ends the login epoch.

@@ -2,6 +2,7 @@
 
 mod home;
 mod issued;
+mod leases;
 mod limits;
 mod location;
 mod login;
@@ -27,6 +28,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
         issued::CASES,
         login::CASES,
         home::CASES,
+        leases::CASES,
         replacement::CASES,
         logout::CASES,
         preferences::CASES,

@@ -118,6 +118,7 @@ fn receive(end: &RelayEnd, message: FromPeerServer) -> Result<(), ErrorCode> {
         FromPeerServer::Greeting(_)
         | FromPeerServer::CheckedOut(_)
         | FromPeerServer::Stored(_)
+        | FromPeerServer::Renewed(_)
         | FromPeerServer::CheckedIn(_)
         | FromPeerServer::ReplaceDone(_)
         | FromPeerServer::Resolved(_)

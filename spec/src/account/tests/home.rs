@@ -1,17 +1,23 @@
 //! Every sequence of events up to a length, at one home copy.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    account::profile::{Action, Answer, Event, HomeProfile},
+    account::profile::{Action, Answer, Event, HomeProfile, Terms},
     error_code::ErrorCode,
     identity::ServerName,
     machine::Machine as _,
     message::server_server::{LoginEpoch, ProfileVersion},
     policy::{Preferences, Verdict},
+    time::Timestamp,
 };
 
 const LENGTH: usize = 5;
+
+const LEASE: Duration = Duration::from_secs(300);
+
+/// Within the lease of the very first moment, and beyond it.
+const TIMES: [Timestamp; 2] = [Timestamp(299), Timestamp(600)];
 
 fn servers() -> [ServerName; 2] {
     ["a.example".parse().unwrap(), "b.example".parse().unwrap()]
@@ -24,6 +30,7 @@ fn events() -> Vec<Event> {
         events.push(Event::CheckOut { by: by.clone() });
         for epoch in (0..4).map(LoginEpoch) {
             events.push(Event::CheckIn { by: by.clone(), epoch });
+            events.push(Event::Renew { by: by.clone(), epoch });
             for version in (0..2).map(ProfileVersion) {
                 let messaging = Preferences { default: Verdict::Deny, ..Preferences::default() };
                 events.push(Event::Store { by: by.clone(), epoch, version, messaging });
@@ -34,9 +41,10 @@ fn events() -> Vec<Event> {
 }
 
 /// What one event did to one state.
-fn check(before: &HomeProfile, event: &Event) -> HomeProfile {
+fn check(before: &HomeProfile, event: &Event, now: Timestamp) -> HomeProfile {
     let (mut after, mut actions) = (before.clone(), Vec::new());
-    after.handle(event.clone(), &(), &mut actions);
+    after.handle(event.clone(), &Terms { now, lease: LEASE }, &mut actions);
+    let held_by = |profile: &HomeProfile| profile.holder.clone().map(|holder| holder.server);
 
     let answers: Vec<_> = actions
         .iter()
@@ -45,9 +53,7 @@ fn check(before: &HomeProfile, event: &Event) -> HomeProfile {
     assert_eq!(answers.len(), 1, "one answer to {event:?}");
     let answer = answers[0];
     // Whatever changed is durable before anybody hears of it.
-    if after == *before {
-        assert!(!actions.iter().any(|action| matches!(action, Action::Persist(_))));
-    } else {
+    if after != *before {
         assert_eq!(actions[0], Action::Persist(after.clone()), "{event:?}");
     }
     let refused = matches!(answer, Answer::Refused(_));
@@ -56,30 +62,43 @@ fn check(before: &HomeProfile, event: &Event) -> HomeProfile {
     match event {
         Event::CheckOut { by } => {
             assert!(after.epoch > before.epoch, "LOGIN-015: epochs grow");
-            assert_eq!(after.holder.as_ref(), Some(by), "LOGIN-018");
+            assert_eq!(held_by(&after).as_ref(), Some(by), "LOGIN-018");
+            assert_eq!(after.logged_in_at(now), Some(by));
+            assert_eq!(after.logged_in_at(now.after(LEASE)), None, "LOGIN-036");
             let profile = before.profile.clone();
-            assert_eq!(*answer, Answer::CheckedOut { epoch: after.epoch, profile }, "PREF-015");
+            let granted = Answer::CheckedOut { epoch: after.epoch, lease: LEASE, profile };
+            assert_eq!(*answer, granted, "PREF-015, LOGIN-036");
             let replaced: Vec<_> = actions.iter().filter(|a| matches!(a, Action::Replace { .. })).collect();
-            let other = before.holder.clone().filter(|holder| holder != by);
+            let other = before.logged_in_at(now).filter(|holder| *holder != by).cloned();
             let expected = other.map(|holder| Action::Replace { holder, epoch: before.epoch });
             assert_eq!(replaced, expected.iter().collect::<Vec<_>>(), "LOGIN-021");
         }
         Event::Store { by, epoch, version, messaging } => {
-            let held = before.epoch == *epoch && before.holder.as_ref() == Some(by);
-            let expected = match (held, before.profile.version == *version) {
+            let held = before.epoch == *epoch && held_by(before).as_ref() == Some(by);
+            let next = ProfileVersion(version.0 + 1);
+            let is_again = before.profile.version == next && before.profile.messaging == *messaging;
+            let expected = match (held, before.profile.version == *version || is_again) {
                 (false, _) => Answer::Refused(ErrorCode::LoginReplaced),
                 (true, false) => Answer::Refused(ErrorCode::VersionConflict),
-                (true, true) => Answer::Stored(ProfileVersion(version.0 + 1)),
+                (true, true) => Answer::Stored(next),
             };
-            assert_eq!(*answer, expected, "PREF-008, PREF-009, PREF-010");
+            assert_eq!(*answer, expected, "PREF-008, PREF-009, PREF-010, PREF-016");
+            assert!(!is_again || after == *before, "PREF-016: once is enough");
             if !refused {
                 assert_eq!(after.profile.messaging, *messaging);
             }
             assert_eq!((after.epoch, &after.holder), (before.epoch, &before.holder));
         }
+        Event::Renew { by, epoch } => {
+            let held = before.epoch == *epoch && held_by(before).as_ref() == Some(by);
+            let refused = Answer::Refused(ErrorCode::LoginReplaced);
+            assert_eq!(*answer, if held { Answer::Renewed(LEASE) } else { refused }, "LOGIN-038, LOGIN-039");
+            assert_eq!(after.logged_in_at(now), if held { Some(by) } else { before.logged_in_at(now) });
+            assert_eq!((after.epoch, &after.profile), (before.epoch, &before.profile));
+        }
         Event::CheckIn { by, epoch } => {
             assert_eq!(*answer, Answer::CheckedIn, "LOGIN-019");
-            let held = before.epoch == *epoch && before.holder.as_ref() == Some(by);
+            let held = before.epoch == *epoch && held_by(before).as_ref() == Some(by);
             assert_eq!(after.holder, if held { None } else { before.holder.clone() }, "LOGIN-020");
             assert_eq!((after.epoch, &after.profile), (before.epoch, &before.profile));
         }
@@ -94,8 +113,8 @@ fn every_short_history_keeps_the_rules() {
     for _ in 0..LENGTH {
         let mut next = Vec::new();
         for state in &states {
-            for event in events() {
-                let after = check(state, &event);
+            for (event, now) in events().iter().flat_map(|event| TIMES.map(|now| (event, now))) {
+                let after = check(state, event, now);
                 if seen.insert(format!("{after:?}")) {
                     next.push(after);
                 }
@@ -104,7 +123,7 @@ fn every_short_history_keeps_the_rules() {
         states = next;
     }
     // A change of this number is a change of the machine.
-    assert_eq!(seen.len(), 33);
+    assert_eq!(seen.len(), 57);
 }
 
 #[test]
@@ -112,6 +131,7 @@ fn the_last_epoch_is_the_last() {
     let mut home = HomeProfile { epoch: LoginEpoch(u64::MAX), ..HomeProfile::default() };
     let mut actions = Vec::new();
     let [by, _] = servers();
-    home.handle(Event::CheckOut { by }, &(), &mut actions);
+    let terms = Terms { now: TIMES[0], lease: LEASE };
+    home.handle(Event::CheckOut { by }, &terms, &mut actions);
     assert_eq!(actions, [Action::Answer(Answer::Refused(ErrorCode::Internal))]);
 }

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::{
     account::{
         login::{Action, Client, ConnectionNumber, Event, Login},
-        profile::{self, HomeProfile},
+        profile::{self, HomeProfile, Terms},
     },
     error_code::ErrorCode,
     identity::{ServerName, UserHandle},
@@ -24,10 +24,13 @@ use crate::{
         server_server::{LoginEpoch, ProfileVersion},
     },
     policy::{HandleSet, Preferences, Verdict},
+    time::Timestamp,
 };
 
 const SERVERS: usize = 2;
 const LEASE: Duration = Duration::from_secs(300);
+/// Leases do not end here.
+const TERMS: Terms = Terms { now: Timestamp(1_000), lease: LEASE };
 
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -208,6 +211,9 @@ impl World {
                 profile::Event::Store { by, epoch, version, messaging },
                 Event::StoreFailed(ErrorCode::HomeUnreachable),
             ),
+            Action::Renew(epoch) => {
+                (profile::Event::Renew { by, epoch }, Event::RenewFailed(ErrorCode::HomeUnreachable))
+            }
             Action::CheckIn(epoch) => (profile::Event::CheckIn { by, epoch }, Event::CheckInEnded),
             other @ (Action::Insert(_)
             | Action::Delete(_)
@@ -216,10 +222,10 @@ impl World {
             | Action::ArmRenewal(_)
             | Action::DisarmRenewal) => panic!("{other:?} is no request to the home server"),
         };
-        let mut answer = None;
+        let (mut answer, is_renewal) = (None, matches!(event, profile::Event::Renew { .. }));
         if !matches!(fate, Fate::RequestLost) {
             let mut out = Vec::new();
-            self.home.handle(event, &(), &mut out);
+            self.home.handle(event, &TERMS, &mut out);
             for action in out {
                 match action {
                     profile::Action::Persist(state) => assert_eq!(state, self.home),
@@ -233,9 +239,13 @@ impl World {
         }
         let event = match (fate, answer) {
             (Fate::Carried, Some(answer)) => match answer {
-                profile::Answer::CheckedOut { epoch, profile } => Event::CheckedOut { epoch, profile },
+                profile::Answer::CheckedOut { epoch, lease, profile } => {
+                    Event::CheckedOut { epoch, lease, profile }
+                }
+                profile::Answer::Renewed(lease) => Event::Renewed(lease),
                 profile::Answer::Stored(version) => Event::Stored(version),
                 profile::Answer::CheckedIn => Event::CheckInEnded,
+                profile::Answer::Refused(code) if is_renewal => Event::RenewFailed(code),
                 profile::Answer::Refused(code) => Event::StoreFailed(code),
             },
             _ => failure,
@@ -268,6 +278,7 @@ impl World {
             }
             other @ (Action::CheckOut
             | Action::Store { .. }
+            | Action::Renew(_)
             | Action::CheckIn(_)
             | Action::Send { .. }
             | Action::Close(_)
@@ -282,7 +293,7 @@ impl World {
         self.servers[server].login.handle(event, &(), &mut out);
         for action in out {
             match action {
-                Action::CheckOut | Action::Store { .. } | Action::CheckIn(_) => {
+                Action::CheckOut | Action::Store { .. } | Action::Renew(_) | Action::CheckIn(_) => {
                     self.servers[server].to_home.push_back(action);
                 }
                 Action::Insert(_) | Action::Delete(_) => self.servers[server].to_directory.push_back(action),
@@ -296,7 +307,7 @@ impl World {
             }
         }
         // Bounded: a machine has few requests open, whatever comes.
-        assert!(self.servers[server].to_home.len() + self.servers[server].from_home.len() <= 1);
+        assert!(self.servers[server].to_home.len() + self.servers[server].from_home.len() <= 2);
         assert!(self.servers[server].to_directory.len() <= 1);
     }
 

@@ -15,8 +15,8 @@ use antiphon_spec::{
         client_server::{FromServer, LoggedIn, Login, Logout, Lookup, SetPreferences, ToServer},
         common::RequestId,
         server_server::{
-            CheckIn, CheckOut, CheckedOut, FromPeerServer, LoginEpoch, Profile, ProfileVersion, Replace,
-            Resolve, Store, ToPeerServer,
+            CheckIn, CheckOut, CheckedOut, FromPeerServer, LoginEpoch, Profile, ProfileVersion, Renew,
+            Replace, Resolve, Store, ToPeerServer,
         },
     },
 };
@@ -427,6 +427,21 @@ impl PeerLink {
         let id = self.id();
         let answer = self.ask(ToPeerServer::CheckIn(CheckIn { id, user, epoch })).await?;
         want!(answer, FromPeerServer::CheckedIn(body) if body.id == id => (); "checked-in")
+    }
+
+    /// Asks for a new lease of a login epoch, which is told in seconds.
+    pub(in crate::live::server) async fn renew(
+        &mut self,
+        user: ObjectHandle,
+        epoch: LoginEpoch,
+    ) -> Result<Result<u64, ErrorCode>, Failure> {
+        let id = self.id();
+        want!(
+            self.ask(ToPeerServer::Renew(Renew { id, user, epoch })).await?,
+            FromPeerServer::Renewed(body) if body.id == id => Ok(body.lease),
+            FromPeerServer::Refused(body) if body.id == id => Err(body.code);
+            "renewed or refused"
+        )
     }
 
     /// Stores the profile's preferences in place of its version.

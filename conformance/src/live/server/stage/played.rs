@@ -18,7 +18,7 @@ use antiphon_spec::{
         relay::{RelayCall, RelayClose, RelayCredit, RelayData},
         server_server::{
             CheckIn, CheckOut, CheckedIn, CheckedOut, FromPeerServer, LoginEpoch, Profile, ProfileVersion,
-            Replace, ReplaceDone, Resolve, Resolved, Store, Stored, ToPeerServer,
+            Renew, Renewed, Replace, ReplaceDone, Resolve, Resolved, Store, Stored, ToPeerServer,
         },
     },
 };
@@ -36,6 +36,9 @@ use crate::{
     live::{self, pki::Pki},
     process::PATIENCE,
 };
+
+/// The lease that is given unless a case says otherwise; long, so that nothing is renewed meanwhile.
+const LEASE: u64 = 300;
 
 /// A server that the suite plays.
 pub(in crate::live::server) struct Played {
@@ -90,6 +93,8 @@ expected! {
     check_out: CheckOut,
     /// The next request, which is a check-in.
     check_in: CheckIn,
+    /// The next request, which is a renew.
+    renew: Renew,
     /// The next request, which is a store.
     store: Store,
     /// The next request, which is a replace.
@@ -206,6 +211,7 @@ impl Played {
                 | ToPeerServer::RelayCredit(_)
                 | ToPeerServer::RelayClose(_)
                 | ToPeerServer::Store(_)
+                | ToPeerServer::Renew(_)
                 | ToPeerServer::Replace(_)
                 | ToPeerServer::Resolve(_)
                 | ToPeerServer::Ping(_)
@@ -253,8 +259,20 @@ impl<B> AskedFor<B> {
 
 impl AskedFor<CheckOut> {
     pub(in crate::live::server) fn checked_out(self, epoch: u64, profile: Profile) {
-        let epoch = LoginEpoch(epoch);
-        self.asked.say(FromPeerServer::CheckedOut(CheckedOut { id: self.body.id, epoch, profile }));
+        self.checked_out_for(LEASE, epoch, profile);
+    }
+
+    /// Answers with this lease, in seconds.
+    pub(in crate::live::server) fn checked_out_for(self, lease: u64, epoch: u64, profile: Profile) {
+        let checked_out = CheckedOut { id: self.body.id, epoch: LoginEpoch(epoch), lease, profile };
+        self.asked.say(FromPeerServer::CheckedOut(checked_out));
+    }
+}
+
+impl AskedFor<Renew> {
+    /// Answers with this lease, in seconds.
+    pub(in crate::live::server) fn renewed_for(self, lease: u64) {
+        self.asked.say(FromPeerServer::Renewed(Renewed { id: self.body.id, lease }));
     }
 }
 
