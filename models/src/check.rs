@@ -16,6 +16,7 @@ use crate::{
     attacker::properties::refused_with,
     catalogue::Entry,
     instant_model::{InstantModel, InstantState, InstantStep},
+    profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
     world::World,
 };
@@ -158,6 +159,12 @@ pub fn check_instants(options: Options) -> Report {
     check_model(InstantModel::NAME, &InstantModel::new, options, None)
 }
 
+/// As [`check`], a model of logins.
+#[must_use]
+pub fn check_profiles(entry: &ProfileEntry, options: Options) -> Report {
+    check_model(entry.name, &|| ProfileModel::new(entry.bounds), options, None)
+}
+
 /// A model that can say in words what a step does.
 trait Narrated:
     Model<
@@ -187,6 +194,12 @@ impl Narrated for SessionModel {
 
 impl Narrated for InstantModel {
     fn narrate(&self, state: &InstantState, step: &InstantStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for ProfileModel {
+    fn narrate(&self, state: &ProfileState, step: &ProfileStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

@@ -17,6 +17,7 @@ mod instant_model;
 mod link;
 mod monitor;
 pub mod mutants;
+pub mod profiles;
 mod properties;
 #[cfg(test)]
 mod relay;

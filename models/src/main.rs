@@ -11,6 +11,7 @@ use antiphon_models::{
     InstantModel, SessionModel,
     catalogue::{self, Entry},
     check::{self, Options},
+    profiles::{self, PROFILES, ProfileEntry},
     simulation::{self, Replay, Search},
 };
 use clap::{Parser, Subcommand};
@@ -45,6 +46,14 @@ enum Command {
         /// Only the model of instant messages.
         #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant"])]
         instants: bool,
+        /// Only the models of logins; of these the one of this name, if there is one.
+        #[arg(
+            long,
+            value_parser = named_profiles,
+            num_args = 0..=1,
+            conflicts_with_all = ["model", "mutants", "mutant", "instants"]
+        )]
+        logins: Option<Option<ProfileEntry>>,
         /// How many threads search.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
@@ -86,7 +95,14 @@ fn main() -> ExitCode {
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
         Command::Check { instants: true, threads, .. } => {
-            check_all(|_| false, true, usize::from(threads), &mut out)
+            check_all(|_| false, |_| false, true, usize::from(threads), &mut out)
+        }
+        Command::Check { logins: Some(only), bounded, threads, .. } => {
+            let chosen = |entry: &ProfileEntry| match &only {
+                Some(only) => only.name == entry.name,
+                None => entry.quick || !bounded,
+            };
+            check_all(|_| false, chosen, false, usize::from(threads), &mut out)
         }
         Command::Check { mutants: true, threads, .. } => {
             check_mutants(usize::from(threads), None, None, &mut out)
@@ -95,10 +111,12 @@ fn main() -> ExitCode {
             check_mutants(usize::from(threads), Some(&name), model.as_ref(), &mut out)
         }
         Command::Check { model: None, bounded, threads, .. } => {
-            check_all(|entry| entry.quick || !bounded, true, usize::from(threads), &mut out)
+            let (sessions, logins) =
+                (|entry: &Entry| entry.quick || !bounded, |entry: &ProfileEntry| entry.quick || !bounded);
+            check_all(sessions, logins, true, usize::from(threads), &mut out)
         }
         Command::Check { model: Some(model), threads, .. } => {
-            check_all(|entry| entry.name == model.name, false, usize::from(threads), &mut out)
+            check_all(|entry| entry.name == model.name, |_| false, false, usize::from(threads), &mut out)
         }
         Command::Simulate { seed: Some(seed), trace, .. } => replay(seed, trace, &mut out),
         Command::Simulate { mutants: true, threads, first_seed, .. } => {
@@ -127,6 +145,13 @@ fn named(name: &str) -> Result<Entry, String> {
         .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
 }
 
+/// The model of logins of a name on the command line.
+fn named_profiles(name: &str) -> Result<ProfileEntry, String> {
+    profiles::find(name)
+        .copied()
+        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
+}
+
 fn list(out: &mut impl Write) -> io::Result<bool> {
     for entry in catalogue::ALL {
         writeln!(
@@ -137,12 +162,17 @@ fn list(out: &mut impl Write) -> io::Result<bool> {
             if entry.quick { "" } else { " (takes longer)" }
         )?;
     }
+    for entry in PROFILES {
+        let longer = if entry.quick { "" } else { ", takes longer" };
+        writeln!(out, "{:<24} {} (check --logins{longer})", entry.name, entry.about)?;
+    }
     writeln!(out, "{:<24} {} (check --instants)", InstantModel::NAME, InstantModel::ABOUT)?;
     Ok(true)
 }
 
 fn check_all(
     chosen: impl Fn(&Entry) -> bool,
+    logins: impl Fn(&ProfileEntry) -> bool,
     instants: bool,
     threads: usize,
     out: &mut impl Write,
@@ -151,6 +181,12 @@ fn check_all(
     let mut good = true;
     for entry in catalogue::ALL.iter().filter(|entry| chosen(entry)) {
         let report = check::check(entry, options);
+        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
+        out.flush()?;
+        good &= report.is_good();
+    }
+    for entry in PROFILES.iter().filter(|entry| logins(entry)) {
+        let report = check::check_profiles(entry, options);
         writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
         out.flush()?;
         good &= report.is_good();

@@ -80,7 +80,10 @@ pub fn check_mutants(
 ) -> (usize, usize) {
     use antiphon_spec::mutant::{Catcher, Mutant, select};
 
-    use crate::check::check_instants;
+    use crate::{
+        check::{check_instants, check_profiles},
+        profiles::PROFILES,
+    };
 
     let mut caught = 0;
     let mut all = 0;
@@ -90,8 +93,13 @@ pub fn check_mutants(
             continue;
         }
         select(Some(*mutant));
-        let caught_in = if mutant.breaks().starts_with("INST-") {
-            let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
+        let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
+        let is_of_logins = ["LOGIN-", "PREF-"].iter().any(|chapter| mutant.breaks().starts_with(chapter));
+        let caught_in = if is_of_logins {
+            PROFILES.iter().find_map(|entry| {
+                Some(check_profiles(entry, options)).filter(|report| caught_by(report).is_some())
+            })
+        } else if mutant.breaks().starts_with("INST-") {
             Some(check_instants(options)).filter(|report| caught_by(report).is_some())
         } else {
             hunt(threads, model)
