@@ -13,6 +13,7 @@ pub mod cli;
 mod grammar;
 mod live;
 mod process;
+pub mod recorded;
 mod registry;
 mod report;
 mod run;

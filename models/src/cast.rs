@@ -75,6 +75,11 @@ impl Cast {
         })
     }
 
+    #[cfg(feature = "export")]
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.0.iter()
+    }
+
     pub(crate) fn member(&self, who: Who) -> Option<&Member> {
         self.0.get(who.index())
     }

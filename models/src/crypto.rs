@@ -12,7 +12,7 @@ use antiphon_spec::{
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
 };
 
-use crate::digest::digest_bytes;
+use crate::{digest::digest_bytes, tap};
 
 /// The key of one client, in the one step in which it is used.
 #[derive(Debug)]
@@ -114,11 +114,13 @@ impl Verify for Hand {
 
 /// The session ID that stands for this origin in the models.
 pub(crate) fn session_id(origin: &Origin) -> SessionId {
+    tap::derived(origin);
     SessionId(digest_bytes("antiphon-session/1", origin))
 }
 
 /// The hash that stands for the epoch in the models.
 pub(crate) fn hash_epoch(epoch: &Epoch) -> EpochHash {
+    tap::hashed(epoch);
     EpochHash(digest_bytes("antiphon-epoch/1", epoch))
 }
 

@@ -13,6 +13,8 @@ pub mod catalogue;
 pub mod check;
 mod crypto;
 mod digest;
+#[cfg(feature = "export")]
+pub mod export;
 mod instant_model;
 mod link;
 mod monitor;
@@ -25,6 +27,7 @@ mod scenario;
 mod session_model;
 mod shared;
 pub mod simulation;
+mod tap;
 mod turn;
 mod words;
 mod world;

@@ -79,6 +79,9 @@ enum Command {
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
     },
+    /// Exports traces of the models' runs as vectors for the conformance suite.
+    #[cfg(feature = "export")]
+    Export(export::ExportArguments),
     /// Serves a model to a web browser, step by step.
     Explore {
         /// The model; the small ones are the readable ones.
@@ -125,6 +128,8 @@ fn main() -> ExitCode {
         Command::Simulate { runs, first_seed, threads, .. } => {
             simulate_all(runs, first_seed, usize::from(threads), &mut out)
         }
+        #[cfg(feature = "export")]
+        Command::Export(arguments) => arguments.run(&mut out),
         Command::Explore { model, address } => explore(&model, address, &mut out),
     };
     match good {
@@ -134,6 +139,103 @@ fn main() -> ExitCode {
             // The reader of a pipe may have gone; standard error may still be there.
             let _ = writeln!(io::stderr(), "antiphon-models: cannot write the result: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(feature = "export")]
+mod export {
+    //! `export`.
+
+    use std::{
+        io::{self, Write},
+        path::{Path, PathBuf},
+    };
+
+    use antiphon_models::export::{
+        Choice, Effort, ExportError, file_of_vectors, make, read_choices, read_places, render_choices, search,
+    };
+    use clap::{ArgGroup, Args};
+
+    #[derive(Debug, Args)]
+    #[command(group(ArgGroup::new("what").required(true)))]
+    pub(super) struct ExportArguments {
+        /// Search for traces, and make the files anew.
+        #[arg(long, group = "what")]
+        write: bool,
+        /// Make the vectors anew from the runs that were chosen before, without a search.
+        #[arg(long, group = "what")]
+        replay: bool,
+        /// Fail if the chosen runs don't make the vectors that are there, or leave a place out.
+        #[arg(long, group = "what")]
+        check: bool,
+        /// How many states of each model are searched.
+        #[arg(long, default_value_t = 4000)]
+        states: usize,
+        /// How many runs of the simulation are searched.
+        #[arg(long, default_value_t = 500)]
+        runs: u64,
+        /// The list of chosen runs.
+        #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/traces.txt"))]
+        choices: PathBuf,
+        /// The file of vectors.
+        #[arg(long, value_name = "FILE", default_value_os_t = file_of_vectors())]
+        vectors: PathBuf,
+    }
+
+    impl ExportArguments {
+        pub(super) fn run(&self, out: &mut impl Write) -> io::Result<bool> {
+            match self.export(out) {
+                Ok(good) => Ok(good),
+                Err(error) => {
+                    writeln!(io::stderr(), "antiphon-models: {error}")?;
+                    Ok(false)
+                }
+            }
+        }
+
+        fn export(&self, out: &mut impl Write) -> Result<bool, ExportError> {
+            let failed = |path: &Path| {
+                let path = path.display().to_string();
+                move |error| ExportError::File(path, error)
+            };
+            let mut tell = |text: &str| {
+                // Whoever doesn't read the progress may read the result.
+                let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+            };
+            let places = read_places()?;
+            let choices: Vec<Choice> = if self.write {
+                search(Effort { states: self.states, runs: self.runs }, &mut tell)
+            } else {
+                read_choices(&std::fs::read_to_string(&self.choices).map_err(failed(&self.choices))?)?
+            };
+            let export = make(&choices, &places)?;
+            tell(&export.to_string());
+            let mut good = true;
+            for place in export.missed(&places) {
+                match place.excuse() {
+                    Some(reason) => tell(&format!("not reached: {place} ({reason})")),
+                    None => {
+                        tell(&format!("NOT REACHED: {place}"));
+                        good = false;
+                    }
+                }
+            }
+            if self.check {
+                let there = std::fs::read_to_string(&self.vectors).map_err(failed(&self.vectors))?;
+                if there != export.text {
+                    tell(
+                        "NOT WHAT IS THERE: run `cargo model-traces --replay`, or `--write` for a new search",
+                    );
+                    good = false;
+                }
+                return Ok(good);
+            }
+            if self.write {
+                std::fs::write(&self.choices, render_choices(&choices)).map_err(failed(&self.choices))?;
+            }
+            std::fs::write(&self.vectors, &export.text).map_err(failed(&self.vectors))?;
+            Ok(good)
         }
     }
 }

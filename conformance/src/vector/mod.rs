@@ -12,13 +12,16 @@ mod p256;
 mod samples;
 mod sessions;
 mod signed;
-mod traces;
+pub(crate) mod traces;
 
 use antiphon_protocol::cbor::diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::case::{Role, uid};
+use crate::{
+    case::{Role, uid},
+    recorded,
+};
 
 /// The format of the files.
 pub(crate) const SCHEMA: &str = "antiphon-vectors-1";
@@ -192,7 +195,7 @@ fn shorten(text: String) -> String {
 }
 
 /// The files' names and what the suite was built with.
-pub(crate) const FILES: [(&str, &str); 7] = [
+pub(crate) const FILES: [(&str, &str); 8] = [
     ("encoding.json", include_str!("../../vectors/encoding.json")),
     ("messages.json", include_str!("../../vectors/messages.json")),
     ("identity.json", include_str!("../../vectors/identity.json")),
@@ -200,9 +203,10 @@ pub(crate) const FILES: [(&str, &str); 7] = [
     ("signed.json", include_str!("../../vectors/signed.json")),
     ("sessions.json", include_str!("../../vectors/sessions.json")),
     ("traces.json", include_str!("../../vectors/traces.json")),
+    (recorded::FILE, include_str!("../../vectors/model-traces.json")),
 ];
 
-/// Makes all files anew.
+/// Makes all files anew that are made here; the last of [`FILES`] comes from the models ([`recorded`]).
 ///
 /// # Errors
 /// The generator is wrong.
@@ -245,7 +249,7 @@ pub(crate) fn generate() -> Made<Vec<(&'static str, VectorFile)>> {
     ])
 }
 
-fn file(area: &str, about: &str, cases: Vec<VectorCase>) -> VectorFile {
+pub(crate) fn file(area: &str, about: &str, cases: Vec<VectorCase>) -> VectorFile {
     VectorFile { schema: SCHEMA.to_owned(), area: area.to_owned(), about: about.to_owned(), cases }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     cast::Who,
     crypto::Hand,
     link::{End, Link, Side},
-    words,
+    tap, words,
 };
 
 impl Run {
@@ -354,7 +354,7 @@ impl Run {
         let hand = Hand::new(me.key);
         let mut out = Vec::new();
         let context = self.context(who, &hand);
-        match Session::invited(me, inviter, invitation, Verdict::Allow, &context, &mut out) {
+        match tap::invited(who, me, inviter, invitation, Verdict::Allow, &context, &mut out) {
             Ok(session) => {
                 if let Some(client) = self.client_mut(who) {
                     client.renew(Some(session));
@@ -391,7 +391,7 @@ impl Run {
         let Some(session) = self.client_mut(who).and_then(|client| client.session.as_mut()) else { return };
         let before = session.epoch().cloned();
         let mut out = Vec::new();
-        session.handle(event, &context, &mut out);
+        tap::handle(who, session, event, &context, &mut out);
         for commitment in hand.committed() {
             self.oracle.committed(who, commitment);
         }

@@ -26,3 +26,9 @@ mod shrink;
 
 pub use report::{Failure, Replay, Summary};
 pub use search::{Search, simulate};
+#[cfg(feature = "export")]
+pub(crate) use {
+    profile::Profile,
+    random::Random,
+    run::{Plan, Run},
+};

@@ -21,7 +21,7 @@ use crate::{
     cast::{Cast, Who},
     crypto::Hand,
     link::{End, Side},
-    words,
+    tap, words,
 };
 
 /// How long after the last decision everything must have ended. An invitation may wait two minutes for its answer and
@@ -267,7 +267,7 @@ impl Run {
         }
         let hand = Hand::new(me.key);
         let nonce = Nonce(self.noise.entropy(who));
-        let session = Session::create(me, nonce, &self.context(who, &hand));
+        let session = tap::create(who, me, nonce, &self.context(who, &hand));
         let epoch = session.epoch().cloned();
         if let Some(client) = self.client_mut(who) {
             client.renew(Some(session));

@@ -77,6 +77,17 @@ impl Coordinator {
         self.queue.retain(|queued| queued.from != *member);
     }
 
+    #[cfg(feature = "sites")]
+    pub(super) const fn stage(&self) -> super::Stage {
+        match self.phase {
+            Phase::Request => super::Stage::TokenHome,
+            Phase::Answer { .. } => super::Stage::Offering,
+            Phase::Newcomer { .. } => super::Stage::TokenOut,
+            Phase::Closed { .. } => super::Stage::Collecting,
+            Phase::Begin => super::Stage::Committed,
+        }
+    }
+
     fn may_grant(&self) -> bool {
         match self.phase {
             Phase::Request => true,

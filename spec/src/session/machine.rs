@@ -38,11 +38,11 @@ pub struct Session {
     pub(super) me: Member,
     pub(super) id: SessionId,
     pub(super) origin: Origin,
-    state: State,
+    pub(super) state: State,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum State {
+pub(super) enum State {
     /// Waits for the user's answer to the invitation.
     Invited(Invited),
     /// Waits for the inviter to get the token and send the welcome.

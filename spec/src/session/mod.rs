@@ -13,6 +13,8 @@ mod inviter;
 mod machine;
 mod member;
 mod newcomer;
+#[cfg(feature = "sites")]
+mod stage;
 mod succession;
 mod ticket;
 
@@ -26,6 +28,8 @@ pub use event::{Action, EndReason, Event, LocalNumber, Notice, Target, Timer};
 pub use grant::Grant;
 pub use machine::Session;
 pub use member::Membership;
+#[cfg(feature = "sites")]
+pub use stage::Stage;
 pub use ticket::Ticket;
 
 #[cfg(test)]

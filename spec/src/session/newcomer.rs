@@ -179,6 +179,12 @@ impl Joining {
         &self.epoch
     }
 
+    /// Whether every member has admitted the newcomer.
+    #[cfg(feature = "sites")]
+    pub(super) fn is_completed(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
     pub(super) fn handle(&mut self, event: Event, work: &mut Work<'_, '_>) -> Next {
         match event {
             Event::LinkUp { peer } => self.link_up(peer, work),

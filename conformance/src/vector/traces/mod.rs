@@ -5,28 +5,25 @@
 
 use std::sync::Arc;
 
-use antiphon_protocol::{cbor, signed::hash_epoch};
+use antiphon_protocol::signed::hash_epoch;
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::Peer,
-    machine::{Context, Machine as _},
     message::client_client::*,
     policy::Verdict,
     session::{
-        Action, Change, Commitment, Epoch, EpochHash, EpochNumber, Event, Grant, LocalNumber, Member, Nonce,
-        Origin, Session, SessionId, Ticket, Timer,
+        Change, Commitment, Epoch, EpochHash, EpochNumber, Event, Grant, LocalNumber, Member, Nonce, Origin,
+        SessionId, Ticket, Timer,
     },
     signed::Signed,
     time::Timestamp,
 };
-use serde_json::{Value, json};
 
 use super::{
-    Draft, GeneratorError, Made, VectorCase,
+    GeneratorError, Made, VectorCase,
     sessions::{epoch_of, member},
     signed::{Parts, Signer},
 };
-use crate::case::Role;
 
 mod abuse;
 mod closing;
@@ -37,20 +34,17 @@ mod messages;
 mod newcomer;
 mod not_taken;
 mod parting;
-mod record;
+pub(crate) mod record;
 mod succession;
 
-use record::{Keys, action, handle_of, peer_json, timer_json, words};
+use record::{Keys, Recorder, Told, handle_of, words};
 
 const START: u64 = 1_800_000_000;
 
 /// A trace under construction. The client is person 2; persons 1 and 3 are peers.
 struct Trace {
     me: Member,
-    keys: Keys,
-    session: Option<Session>,
-    events: Vec<Value>,
-    steps: Vec<Value>,
+    client: Recorder,
     /// What the last event led to, in words.
     last: String,
     /// How much the user has said.
@@ -60,87 +54,44 @@ struct Trace {
 
 impl Trace {
     fn new() -> Made<Self> {
-        Ok(Self {
-            me: member(2)?,
-            keys: Keys::new(2, 0..10)?,
-            session: None,
-            events: vec![],
-            steps: vec![],
-            last: String::new(),
-            said: 0,
-            now: START,
-        })
+        let me = member(2)?;
+        let client = Recorder::new(me.clone(), Keys::new(2, 0..10)?);
+        Ok(Self { me, client, last: String::new(), said: 0, now: START })
     }
 
-    /// Records an event and what the machine does.
-    fn step(
-        &mut self,
-        mut told: Value,
-        run: impl FnOnce(&mut Option<Session>, &Context<'_>, &mut Vec<Action>) -> Option<ErrorCode>,
-    ) -> Made<()> {
+    /// Hands the machine an event, and records it with what the machine does.
+    fn step(&mut self, told: &Told) -> Made<()> {
         let mut entropy = [0; 16];
-        entropy.fill(u8::try_from(self.events.len()).unwrap_or(u8::MAX));
-        if let Some(told) = told.as_object_mut() {
-            told.insert("now".to_owned(), self.now.into());
-            told.insert("entropy".to_owned(), hex::encode(entropy).into());
-        }
-        let context = Context { now: Timestamp(self.now), entropy, crypto: &self.keys };
-        let mut out = Vec::new();
-        let refused = run(&mut self.session, &context, &mut out);
-        let mut actions = out.iter().map(action).collect::<Made<Vec<_>>>()?;
-        self.last = out
+        entropy.fill(u8::try_from(self.client.steps()).unwrap_or(u8::MAX));
+        let done = self.client.step(told, Timestamp(self.now), entropy)?;
+        self.last = done
+            .actions
             .iter()
             .filter_map(words)
-            .chain(refused.map(|code| format!("refuse {code}")))
+            .chain(done.refused.map(|code| format!("refuse {code}")))
             .collect::<Vec<_>>()
             .join(", ");
-        if let Some(code) = refused {
-            actions.push(json!({"refuse": code.as_str()}));
-        }
-        self.events.push(told);
-        self.steps.push(Value::Array(actions));
         Ok(())
     }
 
-    fn event(&mut self, told: Value, event: Event) -> Made<()> {
-        self.step(told, |session, context, out| {
-            if let Some(session) = session {
-                session.handle(event, context, out);
-            }
-            None
-        })
+    fn event(&mut self, event: Event) -> Made<()> {
+        self.step(&Told::Event(event))
     }
 
     fn create(&mut self) -> Made<()> {
-        let (nonce, me) = (Nonce([8; 16]), self.me.clone());
-        self.step(json!({"event": "create", "nonce": hex::encode(nonce.0)}), |session, context, _| {
-            *session = Some(Session::create(me, nonce, context));
-            None
-        })
+        self.step(&Told::Create(Nonce([8; 16])))
     }
 
     fn invited(&mut self, by: u8, message: &InvitationMessage, verdict: Verdict) -> Made<()> {
-        let (inviter, me) = (peer(by)?, self.me.clone());
-        let word = if verdict == Verdict::Allow { "allow" } else { "deny" };
-        let told = json!({"event": "invited", "inviter": peer_json(&inviter), "message": encode(&ClientMessage::Invitation(message.clone()))?, "verdict": word});
-        self.step(told, |session, context, out| {
-            match Session::invited(me, inviter, message, verdict, context, out) {
-                Ok(made) => {
-                    *session = Some(made);
-                    None
-                }
-                Err(code) => Some(code),
-            }
-        })
+        self.step(&Told::Invited { inviter: peer(by)?, message: message.clone(), verdict })
     }
 
     fn invite(&mut self, whom: u8) -> Made<()> {
-        let invitee = handle_of(whom)?;
-        self.event(json!({"event": "invite", "invitee": invitee}), Event::Invite { invitee })
+        self.event(Event::Invite { invitee: handle_of(whom)? })
     }
 
     fn accept(&mut self) -> Made<()> {
-        self.event(json!({"event": "accept"}), Event::Accept)
+        self.event(Event::Accept)
     }
 
     fn say(&mut self, text: &str) -> Made<()> {
@@ -150,39 +101,31 @@ impl Trace {
     fn say_content(&mut self, media_type: &str, bytes: &[u8]) -> Made<()> {
         let content = Content(bytes.into());
         self.said += 1;
-        let (local, told) = (LocalNumber(self.said), self.said);
-        let told =
-            json!({"event": "say", "message": told, "media-type": media_type, "content": hex::encode(bytes)});
-        self.event(told, Event::Say { local, media_type: media_type.into(), content })
+        self.event(Event::Say { local: LocalNumber(self.said), media_type: media_type.into(), content })
     }
 
     fn leave(&mut self) -> Made<()> {
-        self.event(json!({"event": "leave"}), Event::Leave)
+        self.event(Event::Leave)
     }
 
     fn link_up(&mut self, who: u8) -> Made<()> {
-        let peer = peer(who)?;
-        self.event(json!({"event": "link-up", "peer": peer_json(&peer)}), Event::LinkUp { peer })
+        self.event(Event::LinkUp { peer: peer(who)? })
     }
 
     fn link_lost(&mut self, who: u8) -> Made<()> {
-        let peer = handle_of(who)?;
-        self.event(json!({"event": "link-lost", "peer": peer}), Event::LinkLost { peer })
+        self.event(Event::LinkLost { peer: handle_of(who)? })
     }
 
     fn link_failed(&mut self, who: u8) -> Made<()> {
-        let peer = handle_of(who)?;
-        self.event(json!({"event": "link-failed", "peer": peer}), Event::LinkFailed { peer })
+        self.event(Event::LinkFailed { peer: handle_of(who)? })
     }
 
     fn timer(&mut self, timer: Timer) -> Made<()> {
-        self.event(json!({"event": "timer", "timer": timer_json(&timer)}), Event::TimerFired(timer))
+        self.event(Event::TimerFired(timer))
     }
 
     fn received(&mut self, from: u8, message: PeerMessage) -> Made<()> {
-        let from = peer(from)?;
-        let told = json!({"event": "received", "from": peer_json(&from), "message": encode(&ClientMessage::from(message.clone()))?});
-        self.event(told, Event::Received { from, message })
+        self.event(Event::Received { from: peer(from)?, message })
     }
 
     /// A message in an epoch.
@@ -201,26 +144,14 @@ impl Trace {
         }
         Err(GeneratorError(format!(
             "event {}: expected {expected:?}, got {:?}",
-            self.events.len() - 1,
+            self.client.steps().saturating_sub(1),
             self.last
         )))
     }
 
     fn done(self, slug: &str, requirements: &[&str], about: &str) -> Made<VectorCase> {
-        let keys: Vec<String> = self.keys.all().map(hex::encode).collect();
-        let me = json!({"seed": hex::encode([2u8; 32]), "handle": self.me.handle, "relay": hex::encode(self.me.relay.0), "accepts": self.me.accepts});
-        let draft = Draft::new(format!("traces/{slug}"), Role::Member, "trace", requirements, about);
-        Ok(draft
-            .input("me", me)
-            .input("keys", keys)
-            .input("events", self.events)
-            .output("steps", self.steps)
-            .done())
+        Ok(self.client.done(&format!("traces/{slug}"), requirements, about))
     }
-}
-
-fn encode<T: serde::Serialize>(value: &T) -> Made<String> {
-    Ok(hex::encode(cbor::encode(value).map_err(GeneratorError::new)?))
 }
 
 fn peer(number: u8) -> Made<Peer> {

@@ -15,7 +15,7 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
         Ok(trace)
     };
     let mut trace = begin(Verdict::Allow)?;
-    trace.event(json!({"event": "refuse"}), Event::Refuse)?;
+    trace.event(Event::Refuse)?;
     cases.push(trace.done("refuses", &["SESS-029"], "the user refuses")?);
     cases.push(begin(Verdict::Deny)?.done(
         "denied",
@@ -140,7 +140,7 @@ fn giving_up(cases: &mut Vec<VectorCase>) -> Made<()> {
     let ticket = ticket(&epoch, &trace.me, 1, 1)?;
     trace.told(1, epoch.session, InvitationBody::Welcome(Welcome { epoch: Arc::new(epoch), ticket }))?;
     let other = Peer { key: member(5)?.key, ..peer(3)? };
-    trace.event(json!({"event": "link-up", "peer": peer_json(&other)}), Event::LinkUp { peer: other })?;
+    trace.event(Event::LinkUp { peer: other })?;
     trace.shows("3 close certificate-refused, 1 reject, 1 goodbye, 3 goodbye, user ended")?;
     cases.push(trace.done(
         "member-with-other-key",

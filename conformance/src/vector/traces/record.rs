@@ -6,28 +6,40 @@ use antiphon_protocol::{
     signed::{self, hash_epoch, session_id},
 };
 use antiphon_spec::{
+    error_code::ErrorCode,
     identity::{KeyHash, Peer, UserHandle},
-    message::client_client::ClientMessage,
-    session::{Action, Commitment, Epoch, EpochHash, Grant, Notice, Origin, SessionId, Ticket, Timer},
+    machine::{Context, Machine as _},
+    message::client_client::{ClientMessage, InvitationMessage},
+    policy::Verdict,
+    session::{
+        Action, Commitment, Epoch, EpochHash, Event, Grant, Member, Nonce, Notice, Origin, Session,
+        SessionId, Ticket, Timer,
+    },
     signed::{Claims, Sign, SignatureRejected, Signed, Verify},
+    time::Timestamp,
 };
 use serde_json::{Value, json};
 
-use crate::vector::{GeneratorError, Made, node::Node, samples};
+use crate::{
+    case::Role,
+    vector::{Draft, GeneratorError, Made, VectorCase, node::Node, samples},
+};
 
 /// The client's key and the keys of everybody in a trace.
-pub(super) struct Keys {
+pub(crate) struct Keys {
+    /// Each byte of the client's secret key.
+    seed: u8,
     own: KeyPair,
     all: Vec<KeyPair>,
 }
 
 impl Keys {
-    pub(super) fn new(own: u8, all: std::ops::Range<u8>) -> Made<Self> {
+    pub(crate) fn new(own: u8, all: impl IntoIterator<Item = u8>) -> Made<Self> {
         let key = |seed: u8| KeyPair::from_seed(&[seed; 32]).map_err(GeneratorError::new);
-        Ok(Self { own: key(own)?, all: all.map(key).collect::<Made<_>>()? })
+        Ok(Self { seed: own, own: key(own)?, all: all.into_iter().map(key).collect::<Made<_>>()? })
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
         self.all.iter().map(KeyPair::public_key_der)
     }
 
@@ -92,15 +104,142 @@ impl Verify for Keys {
     }
 }
 
-pub(super) fn handle_of(number: u8) -> Made<UserHandle> {
+/// What a client is told, from its session's beginning on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It creates the session.
+    Create(Nonce),
+    /// Somebody has opened a link and invites it.
+    Invited {
+        /// Who.
+        inviter: Peer,
+        /// With what.
+        message: InvitationMessage,
+        /// What the user's preferences say about that.
+        verdict: Verdict,
+    },
+    /// Anything that the machine of a session hears.
+    Event(Event),
+}
+
+/// What a client does when it is told something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What is to be done.
+    pub actions: Vec<Action>,
+    /// Why there is no session, where the invitation was refused.
+    pub refused: Option<ErrorCode>,
+}
+
+/// One client whose events and actions are recorded.
+pub(crate) struct Recorder {
+    me: Member,
+    keys: Keys,
+    session: Option<Session>,
+    events: Vec<Value>,
+    steps: Vec<Value>,
+}
+
+impl Recorder {
+    pub(crate) const fn new(me: Member, keys: Keys) -> Self {
+        Self { me, keys, session: None, events: vec![], steps: vec![] }
+    }
+
+    /// How many events have been recorded.
+    pub(crate) const fn steps(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Hands the machine what the client is told, and records it with what the machine does.
+    pub(crate) fn step(&mut self, told: &Told, now: Timestamp, entropy: [u8; 16]) -> Made<Done> {
+        let context = Context { now, entropy, crypto: &self.keys };
+        let mut done = Done { actions: Vec::new(), refused: None };
+        match told {
+            Told::Create(nonce) => self.session = Some(Session::create(self.me.clone(), *nonce, &context)),
+            Told::Invited { inviter, message, verdict } => {
+                let (me, out) = (self.me.clone(), &mut done.actions);
+                match Session::invited(me, inviter.clone(), message, *verdict, &context, out) {
+                    Ok(session) => self.session = Some(session),
+                    Err(code) => done.refused = Some(code),
+                }
+            }
+            Told::Event(event) => {
+                if let Some(session) = &mut self.session {
+                    session.handle(event.clone(), &context, &mut done.actions);
+                }
+            }
+        }
+        let mut actions = done.actions.iter().map(action).collect::<Made<Vec<_>>>()?;
+        if let Some(code) = done.refused {
+            actions.push(json!({"refuse": code.as_str()}));
+        }
+        let mut told = told_json(told)?;
+        if let Some(told) = told.as_object_mut() {
+            told.insert("now".to_owned(), now.0.into());
+            told.insert("entropy".to_owned(), hex::encode(entropy).into());
+        }
+        self.events.push(told);
+        self.steps.push(Value::Array(actions));
+        Ok(done)
+    }
+
+    pub(crate) fn done(self, id: &str, requirements: &[&str], about: &str) -> VectorCase {
+        let keys: Vec<String> = self.keys.all().map(hex::encode).collect();
+        let me = json!({"seed": hex::encode([self.keys.seed; 32]), "handle": self.me.handle, "relay": hex::encode(self.me.relay.0), "accepts": self.me.accepts});
+        Draft::new(id, Role::Member, "trace", requirements, about)
+            .input("me", me)
+            .input("keys", keys)
+            .input("events", self.events)
+            .output("steps", self.steps)
+            .done()
+    }
+}
+
+/// What a client is told, as the shim reads it.
+fn told_json(told: &Told) -> Made<Value> {
+    Ok(match told {
+        Told::Create(nonce) => json!({"event": "create", "nonce": hex::encode(nonce.0)}),
+        Told::Invited { inviter, message, verdict } => {
+            let verdict = match verdict {
+                Verdict::Allow => "allow",
+                Verdict::Deny => "deny",
+            };
+            let message = encode(&ClientMessage::Invitation(message.clone()))?;
+            json!({"event": "invited", "inviter": peer_json(inviter), "message": message, "verdict": verdict})
+        }
+        Told::Event(event) => match event {
+            Event::Invite { invitee } => json!({"event": "invite", "invitee": invitee}),
+            Event::Accept => json!({"event": "accept"}),
+            Event::Refuse => json!({"event": "refuse"}),
+            Event::Say { local, media_type, content } => {
+                json!({"event": "say", "message": local.0, "media-type": media_type, "content": hex::encode(&content.0)})
+            }
+            Event::Leave => json!({"event": "leave"}),
+            Event::LinkUp { peer } => json!({"event": "link-up", "peer": peer_json(peer)}),
+            Event::LinkFailed { peer } => json!({"event": "link-failed", "peer": peer}),
+            Event::LinkLost { peer } => json!({"event": "link-lost", "peer": peer}),
+            Event::Received { from, message } => {
+                let message = encode(&ClientMessage::from(message.clone()))?;
+                json!({"event": "received", "from": peer_json(from), "message": message})
+            }
+            Event::TimerFired(timer) => json!({"event": "timer", "timer": timer_json(timer)}),
+        },
+    })
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Made<String> {
+    Ok(hex::encode(cbor::encode(value).map_err(GeneratorError::new)?))
+}
+
+pub(crate) fn handle_of(number: u8) -> Made<UserHandle> {
     samples::handle(number)
 }
 
-pub(super) fn peer_json(peer: &Peer) -> Value {
+fn peer_json(peer: &Peer) -> Value {
     json!({"handle": peer.handle, "key": hex::encode(peer.key.0)})
 }
 
-pub(super) fn timer_json(timer: &Timer) -> Value {
+fn timer_json(timer: &Timer) -> Value {
     match timer {
         Timer::Invitation(peer) => json!({"name": "invitation", "peer": peer}),
         Timer::Answer => json!({"name": "answer"}),
@@ -115,15 +254,14 @@ pub(super) fn timer_json(timer: &Timer) -> Value {
 }
 
 /// An action as the shim writes it.
-pub(super) fn action(action: &Action) -> Made<Value> {
+fn action(action: &Action) -> Made<Value> {
     Ok(match action {
         Action::Connect { peer, target: None } => json!({"connect": {"peer": peer}}),
         Action::Connect { peer, target: Some(target) } => {
             json!({"connect": {"peer": peer, "key": hex::encode(target.key.0), "relay": hex::encode(target.relay.0)}})
         }
         Action::Send { to, message } => {
-            let bytes = cbor::encode(&ClientMessage::from(message.clone())).map_err(GeneratorError::new)?;
-            json!({"send": {"to": to, "message": hex::encode(bytes)}})
+            json!({"send": {"to": to, "message": encode(&ClientMessage::from(message.clone()))?}})
         }
         Action::Disconnect { peer, fault: None } => json!({"disconnect": {"peer": peer}}),
         Action::Disconnect { peer, fault: Some(code) } => {
@@ -167,7 +305,7 @@ fn notice_json(notice: &Notice) -> Value {
 }
 
 /// An action in words: whom it concerns, and what it is. Timers are nobody else's business.
-pub(super) fn words(action: &Action) -> Option<String> {
+pub(crate) fn words(action: &Action) -> Option<String> {
     Some(match action {
         Action::Connect { peer, .. } => format!("{} dial", number(peer)),
         Action::Send { to, message } => {
