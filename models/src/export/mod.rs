@@ -177,3 +177,29 @@ pub fn read_choices(text: &str) -> Result<Vec<Choice>, ExportError> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.starts_with('#'));
     lines.map(|(number, line)| line.parse().map_err(|error| ExportError::Choice(number, error))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pinned runs make the vectors that are there, and one run less or one event less does not.
+    #[test]
+    fn the_vectors_are_what_the_pinned_runs_give() {
+        let there = std::fs::read_to_string(file_of_vectors()).expect("vectors");
+        let list = include_str!("../../traces.txt");
+        let places = read_places().expect("the source");
+        let choices = read_choices(list).expect("runs");
+        let export = make(&choices, &places).expect("traces");
+        assert!(export.text == there, "run `cargo model-traces --write`");
+        let missed = export.missed(&places);
+        assert!(missed.iter().all(|place| place.excuse().is_some()), "{missed:?}");
+        assert!(missed.len() < places.len() / 10, "{} of {}", missed.len(), places.len());
+
+        let fewer = make(choices.get(1..).expect("more than one"), &places).expect("traces");
+        assert!(fewer.text != there);
+        let mut shorter = choices;
+        let first = shorter.iter_mut().find(|choice| choice.then.is_empty()).expect("one without lies");
+        first.events -= 1;
+        assert!(make(&shorter, &places).expect("traces").text != there);
+    }
+}
