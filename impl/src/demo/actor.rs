@@ -36,10 +36,25 @@ pub(super) struct Actor {
 impl Actor {
     /// Starts a client, and registers.
     pub(super) async fn enter(name: &'static str, settings: Settings) -> Result<Self, DemoError> {
-        let client = Client::start(settings).await.map_err(|error| DemoError::Client(name, error))?;
         // Nobody has a handle before the answer to the registration; this one is replaced by it.
         let handle = "00000000000000000000000000000000@nobody.example".parse()?;
-        let mut actor = Self {
+        let mut actor = Self::returns(name, settings, handle).await?;
+        let answer = actor.ask(Command::Register {}).await?;
+        let ClientEvent::Registered { handle } = answer else {
+            return Err(actor.untrue("the server registers a new key", "registered", &answer));
+        };
+        actor.handle = handle;
+        Ok(actor)
+    }
+
+    /// Starts a client with the identity that it has in its files.
+    pub(super) async fn returns(
+        name: &'static str,
+        settings: Settings,
+        handle: UserHandle,
+    ) -> Result<Self, DemoError> {
+        let client = Client::start(settings).await.map_err(|error| DemoError::Client(name, error))?;
+        Ok(Self {
             name,
             handle,
             client,
@@ -50,13 +65,12 @@ impl Actor {
             known: BTreeSet::new(),
             repeated: 0,
             last_id: 0,
-        };
-        let answer = actor.ask(Command::Register {}).await?;
-        let ClientEvent::Registered { handle } = answer else {
-            return Err(actor.untrue("the server registers a new key", "registered", &answer));
-        };
-        actor.handle = handle;
-        Ok(actor)
+        })
+    }
+
+    /// The client is gone from one instant to the next, as a killed process is; says whose it was.
+    pub(super) fn dies(self) -> UserHandle {
+        self.handle
     }
 
     /// Gives a command and waits for its answer.
@@ -238,7 +252,7 @@ impl Actor {
         DemoError::Waited { who: self.name, awaited: awaited.to_owned(), told }
     }
 
-    fn untrue(&self, claim: &str, expected: &str, found: &ClientEvent) -> DemoError {
+    pub(super) fn untrue(&self, claim: &str, expected: &str, found: &ClientEvent) -> DemoError {
         let found = json::to_line(&Output { id: None, event: found.clone() }).trim_end().to_owned();
         let claim = format!("{} ({})", claim, self.name);
         DemoError::Untrue { claim, expected: expected.to_owned(), found }

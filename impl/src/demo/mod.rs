@@ -6,6 +6,7 @@
 //! Nothing stays behind: no process, no port, no file.
 
 mod actor;
+mod crash;
 mod keep;
 mod narrator;
 mod play;
@@ -127,6 +128,7 @@ async fn play() -> Result<(), DemoError> {
     let mut play = Play::cast(town, &mut narrator).await?;
     play.perform(&mut narrator).await?;
     play.disperse(&mut narrator).await?;
+    let mut play = crash::survive(play, &mut narrator).await?;
     play.part(&mut narrator).await?;
     play.end(&mut narrator).await
 }
@@ -137,6 +139,7 @@ async fn keep(end: oneshot::Receiver<()>) -> Result<(), DemoError> {
     let mut play = Play::cast(town, &mut narrator).await?;
     play.perform(&mut narrator).await?;
     play.disperse(&mut narrator).await?;
+    let mut play = crash::survive(play, &mut narrator).await?;
     keep::wait(&mut play, &mut narrator, end).await?;
     play.end(&mut narrator).await
 }

@@ -8,11 +8,11 @@ use crate::client::{ClientEvent, Command, EpochView, Refusal, SessionName, Way};
 /// Two logins and an address for each of the four.
 pub(super) struct Play {
     pub(super) town: Town,
-    alice: Actor,
-    bob: Actor,
+    pub(super) alice: Actor,
+    pub(super) bob: Actor,
     pub(super) carol: Actor,
-    dave: Actor,
-    session: Option<SessionName>,
+    pub(super) dave: Actor,
+    pub(super) session: Option<SessionName>,
 }
 
 impl Play {
@@ -287,7 +287,7 @@ impl Play {
 }
 
 /// The epoch that holds, as a member tells it.
-async fn members(actor: &mut Actor, session: SessionName) -> Result<EpochView, DemoError> {
+pub(super) async fn members(actor: &mut Actor, session: SessionName) -> Result<EpochView, DemoError> {
     let answer = actor.ask(Command::Members { session }).await?;
     let ClientEvent::Members { view } = answer else {
         let (claim, expected) = (format!("{} is a member", actor.name), "members".to_owned());
@@ -297,7 +297,7 @@ async fn members(actor: &mut Actor, session: SessionName) -> Result<EpochView, D
 }
 
 /// Claims that all views are one: number, members, coordinator, and the hash over the whole history.
-fn agree(narrator: &mut Narrator, claim: &str, views: &[EpochView]) -> Result<(), DemoError> {
+pub(super) fn agree(narrator: &mut Narrator, claim: &str, views: &[EpochView]) -> Result<(), DemoError> {
     let Some(first) = views.first() else { return Ok(()) };
     for view in views {
         if view != first {

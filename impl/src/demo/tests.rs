@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Narrator, Play, Town, actor::Actor, keep};
+use super::{Narrator, Play, Town, actor::Actor, crash, keep};
 use crate::client::{ClientEvent, Command};
 
 /// What was narrated.
@@ -31,6 +31,7 @@ async fn the_demo_plays_to_its_end() {
     let mut play = Play::cast(town, &mut narrator).await.unwrap();
     play.perform(&mut narrator).await.unwrap();
     play.disperse(&mut narrator).await.unwrap();
+    let mut play = crash::survive(play, &mut narrator).await.unwrap();
     play.part(&mut narrator).await.unwrap();
     play.end(&mut narrator).await.unwrap();
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
