@@ -135,12 +135,12 @@ impl Outgoing {
                 self.part(None, Outcome::Delivered, out);
             }
             Step::Received(_) => self.part(Some(ErrorCode::UnexpectedMessage), Outcome::Failed, out),
+            Step::LinkLost if active(Mutant::InstantForgotten) => self.state = State::Ended,
             Step::LinkLost if self.dials < INSTANT_DIALS_MAX => {
                 self.dials += 1;
                 self.state = State::Link;
                 out.push(Errand::Connect { to: self.to.clone() });
             }
-            Step::LinkLost if active(Mutant::InstantForgotten) => self.state = State::Ended,
             Step::LinkLost | Step::LinkClosed | Step::LinkFailed => self.end(Outcome::Failed, out),
             Step::GaveUp => self.part(None, Outcome::Failed, out),
             Step::LinkUp { .. } => {}
