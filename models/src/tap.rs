@@ -1,5 +1,5 @@
 //! The three ways into a machine, for models and simulations alike: with the feature `export`, what goes in and what
-//! comes out can be kept ([`recording`]).
+//! comes out can be kept (`recording`).
 
 #[cfg(feature = "export")]
 use std::cell::RefCell;
