@@ -39,7 +39,7 @@ pub struct Choice {
     pub session: usize,
     /// How many events.
     pub events: usize,
-    /// What it is told after them, by the numbers of [`Liars::all`].
+    /// What it is told after them, by the numbers of `Liars::all`.
     pub then: Vec<usize>,
 }
 

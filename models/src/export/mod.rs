@@ -2,9 +2,9 @@
 //! machine acts or refuses.
 //!
 //! A *run* is a path of a bounded model ([`crate::catalogue`]), with or without an attacker, or a run of the simulation.
-//! What one client is told in it, and does, is a trace. [`search`] looks for the few traces that reach everything
-//! ([`places`]) and writes down from which runs they are ([`Choice`]); [`make`] plays those runs again and gives each trace
-//! real bytes ([`real`]). So the file of vectors can be checked without searching.
+//! What one client is told in it, and does, is a trace. [`search()`] looks for the few traces that reach everything
+//! (`places`) and writes down from which runs they are ([`Choice`]); [`make`] plays those runs again and gives each trace
+//! real bytes (`real`). So the file of vectors can be checked without searching.
 
 mod choice;
 mod features;
