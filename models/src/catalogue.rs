@@ -100,6 +100,9 @@ const COORDINATOR: &[ErrorCode] = &[
     ErrorCode::GrantRefused,
     ErrorCode::UnexpectedMessage,
 ];
+/// The codes with which an attacker is refused where the coordinator is lost.
+const SUCCESSOR: &[ErrorCode] =
+    &[ErrorCode::CommitRefused, ErrorCode::Forbidden, ErrorCode::Fork, ErrorCode::UnexpectedMessage];
 
 /// Every model, the smaller ones first; those with an attacker at the end.
 pub const ALL: &[Entry] = &[
@@ -590,6 +593,48 @@ pub const ALL: &[Entry] = &[
             dialling: Dialling::AtOnce,
             returns: false,
             attack: Some(Attack { users: &[2], start: Start::Coordinator, sends: 3, refusals: COORDINATOR }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-successor",
+        about: "2 members and a coordinator that may die; the attacker would succeed it, 2 messages",
+        scenario: Scenario {
+            members: 4,
+            creator: 3,
+            newcomers: 0,
+            budget: Budget { crashes: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[0], start: Start::Member, sends: 2, refusals: SUCCESSOR }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-succession",
+        about: "2 members and a coordinator that may die; the attacker would follow one of them, 2 messages",
+        scenario: Scenario {
+            members: 4,
+            creator: 3,
+            newcomers: 0,
+            budget: Budget { crashes: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[1], start: Start::Member, sends: 2, refusals: SUCCESSOR }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-equivocating-coordinator",
+        about: "2 members; the attacker coordinates and has an accomplice who is a member too, 3 messages",
+        scenario: Scenario {
+            members: 4,
+            creator: 3,
+            newcomers: 0,
+            budget: NOTHING,
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Coordinator, sends: 3, refusals: SUCCESSOR }),
         },
         quick: true,
     },

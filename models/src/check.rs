@@ -377,11 +377,14 @@ mod tests {
         ("attack-refused", 3366),
         ("attack-left", 3366),
         ("attack-removed", 3366),
-        ("attack-member", 491),
-        ("attack-guest", 3422),
-        ("attack-holder", 10060),
-        ("attack-inviter", 8109),
-        ("attack-newcomer", 1713),
+        ("attack-member", 534),
+        ("attack-guest", 3732),
+        ("attack-holder", 11860),
+        ("attack-inviter", 9026),
+        ("attack-newcomer", 1835),
+        ("attack-successor", 32126),
+        ("attack-succession", 23311),
+        ("attack-equivocating-coordinator", 22188),
     ];
 
     #[test]

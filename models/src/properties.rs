@@ -35,7 +35,7 @@ pub(crate) fn of(scenario: &Scenario) -> Vec<Property<SessionModel>> {
 /// What holds in every state.
 fn always(scenario: &Scenario) -> Vec<Named> {
     if let Some(attack) = &scenario.attack {
-        return attacker::properties::always(attack);
+        return attacker::properties::always(scenario, attack);
     }
     let mut always: Vec<Named> = vec![
         ("SESS-051: one grant an epoch", |_, world| keeps(world, Violation::SecondGrant)),

@@ -52,6 +52,11 @@ impl Scenario {
 
     /// Whether anything may go wrong without anybody's will.
     pub(crate) fn has_faults(&self) -> bool {
-        self.budget.losses > 0 || self.budget.timers > 0 || self.budget.crashes > 0
+        self.has_losses() || self.budget.crashes > 0
+    }
+
+    /// Whether those who live may lose each other without anybody's will.
+    pub(crate) fn has_losses(&self) -> bool {
+        self.budget.losses > 0 || self.budget.timers > 0
     }
 }

@@ -300,12 +300,14 @@ fn obligations(world: &World, steps: &mut Vec<Step>) {
 }
 
 /// The timers that may fire. One that waits for messages which the commit counts is shorter than every other one, and runs from
-/// before any that waits for this client: where it runs, it fires first.
+/// before any that waits for this client: where it runs, it fires first. All who wait for the removal of somebody wait as long.
 fn timers(world: &World) -> impl Iterator<Item = Step> {
     let is_first = |timer: &Timer| *timer == Timer::Flush;
     let flushes = world.everyone().any(|(_, client)| client.armed.iter().any(is_first));
     world.everyone().flat_map(move |(who, client)| {
-        let may_fire = client.armed.iter().filter(move |timer| !flushes || is_first(timer));
+        let is_later = |timer: &Timer| client.has_waited && matches!(timer, Timer::Lost(_));
+        let may_fire =
+            client.armed.iter().filter(move |timer| !is_later(timer) && (!flushes || is_first(timer)));
         may_fire.map(move |timer| Step::Timer { who, timer: timer.clone() })
     })
 }

@@ -61,12 +61,26 @@ impl<'m> Turn<'m> {
     /// The state after the step, and the journal.
     pub(crate) fn finish(mut self) -> (World, Vec<String>) {
         self.close_ends_of_attacker();
+        if self.world.everyone().any(|(_, client)| client.has_waited) {
+            self.wait_anew();
+        }
         if self.monitor != *self.world.monitor {
             self.world.monitor = Shared::new(self.monitor);
         }
         self.world.links.retain(|link| !link.is_gone());
         self.world.settle();
         (self.world, self.journal.unwrap_or_default())
+    }
+
+    /// Whoever waits for nobody has not waited; and where all have waited for as long, they wait anew.
+    fn wait_anew(&mut self) {
+        let all = self.world.everyone().all(|(_, client)| client.has_waited || !client.awaits_removal());
+        for who in Who::first(self.scenario.clients()) {
+            let Some(client) = self.world.client(who).filter(|client| client.has_waited) else { continue };
+            if all || !client.awaits_removal() {
+                self.put(who, Client { has_waited: false, ..client.clone() });
+            }
+        }
     }
 
     /// The codes with which the attacker was refused in this step, by their bits.
@@ -137,6 +151,14 @@ impl<'m> Turn<'m> {
             self.put(who, client);
         }
         self.event(who, Event::TimerFired(timer.clone()));
+        // The time that starts anew is over after the times of the others that run.
+        if self.scenario.attack.is_some()
+            && let Some(client) = self.world.client(who)
+            && client.armed.contains(timer)
+        {
+            let has_waited = matches!(timer, Timer::Lost(_));
+            self.put(who, Client { has_waited, ..client.clone() });
+        }
     }
 
     /// An attacker says something; it arrives at once.
@@ -374,8 +396,22 @@ impl<'m> Turn<'m> {
             self.refusals |= refusal_bit(code);
         }
         if heard && self.is_blamed(who, peer) {
-            self.monitor.blame(Violation::HonestFault);
+            if code == ErrorCode::Deadline && self.is_parted(who, peer) {
+                self.change_attacker(|attacker| attacker.parts = true);
+            } else {
+                self.monitor.blame(Violation::HonestFault);
+            }
         }
+    }
+
+    /// Whether, where a coordinator has died, an attacker's user is there for one of these and not for the other, or comes
+    /// before both and can have told one of them that it leaves: each of them then waits for somebody else, and one cannot
+    /// tell who holds it up.
+    fn is_parted(&self, who: Who, peer: Who) -> bool {
+        let has_link = |who: Who, user: Who| self.world.attached(who, user).is_some();
+        let mut users = self.world.everyone().map(|(user, _)| user).filter(|user| self.is_corrupt(*user));
+        self.scenario.budget.crashes > 0
+            && users.any(|user| (user < who && user < peer) || has_link(who, user) != has_link(peer, user))
     }
 
     /// Whether a fault between these two shows that a machine is wrong. An attacker that coordinates sets honest members
@@ -386,7 +422,7 @@ impl<'m> Turn<'m> {
             epoch.is_some_and(|epoch| names(epoch, peer))
         };
         self.world.attacker.corrupt == 0
-            || (!self.world.attacker.coordinates && knows(who, peer) && knows(peer, who))
+            || (!self.world.attacker.has_power() && knows(who, peer) && knows(peer, who))
     }
 
     fn invited(&mut self, index: usize, side: Side, invitation: &InvitationMessage) {
@@ -452,6 +488,9 @@ impl<'m> Turn<'m> {
         let mut client = client.clone();
         let Some(session) = client.session.as_mut() else { return };
         let before = session.epoch().cloned();
+        let is_orphaned = before.as_ref().is_some_and(|epoch| {
+            epoch.coordinator != me.handle && self.world.attached(who, Who::of(&epoch.coordinator)).is_none()
+        });
         let attacked = self.scenario.attack.is_some();
         if attacked {
             keep_early(&mut client.early, before.as_deref(), &event);
@@ -477,6 +516,7 @@ impl<'m> Turn<'m> {
             let witness = Witness {
                 me,
                 is_leaving: client.leaving,
+                is_orphaned,
                 before: before.as_deref(),
                 early: &client.early,
                 now,
@@ -586,6 +626,9 @@ impl<'m> Turn<'m> {
                     let parts = self.scenario.has_faults();
                     self.monitor.began(who, view.as_ref(), &epoch, parts);
                 }
+                if self.is_corrupt(Who::of(&epoch.coordinator)) {
+                    self.change_attacker(|attacker| attacker.leads = true);
+                }
                 if let Change::Join(Member { handle, .. }) = &epoch.change {
                     client.inviting &= !Who::of(handle).bit();
                 }
@@ -648,9 +691,14 @@ impl<'m> Turn<'m> {
         view.is_some_and(|view| view.handles().any(|handle| self.is_corrupt(Who::of(handle))))
     }
 
-    /// A member was given up; only a lost link or a timer excuses that, or a coordinator that attacks.
+    /// A member was given up; only a lost link or a timer excuses that, or a coordinator that attacks. Where somebody attacks,
+    /// the death of a client excuses nothing: nobody who lives is to pay for it.
     fn given_up(&mut self) {
-        if !self.scenario.has_faults() && !self.world.attacker.coordinates {
+        let excused = match self.scenario.attack {
+            Some(_) => self.scenario.has_losses() || self.world.attacker.has_power(),
+            None => self.scenario.has_faults(),
+        };
+        if !excused {
             self.monitor.blame(Violation::MemberGivenUp);
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use antiphon_spec::{
     identity::KeyHash,
     message::client_client::{InvitationBody, PeerMessage, SessionBody},
-    session::{Change, Epoch, Grant, Notice, Ticket, Timer},
+    session::{Change, Commitment, Epoch, Grant, Notice, Ticket, Timer},
     signed::Signed,
 };
 
@@ -74,6 +74,7 @@ pub(crate) fn forged(message: &PeerMessage) -> String {
             SessionBody::Admit(admit) => Some(ticket(&admit.ticket)),
             SessionBody::TokenGrant(grant) => Some(granted(&grant.grant)),
             SessionBody::Close(close) => Some(granted(&close.grant)),
+            SessionBody::Commit(commit) => Some(committed(&commit.commitment)),
             SessionBody::TokenRequest(_)
             | SessionBody::TokenRefused(_)
             | SessionBody::TokenReturn(_)
@@ -82,7 +83,6 @@ pub(crate) fn forged(message: &PeerMessage) -> String {
             | SessionBody::HandOver(_)
             | SessionBody::HandOverAnswer(_)
             | SessionBody::Closed(_)
-            | SessionBody::Commit(_)
             | SessionBody::Follow(_)
             | SessionBody::Message(_)
             | SessionBody::Received(_) => None,
@@ -101,6 +101,26 @@ fn granted(signed: &Signed<Grant>) -> String {
             signed_by(signer)
         ),
         Err(_) => "no grant".to_owned(),
+    }
+}
+
+fn committed(signed: &Signed<Commitment>) -> String {
+    match crypto::open(signed) {
+        Ok((signer, commitment)) => {
+            let counts: Vec<String> = commitment
+                .sent
+                .iter()
+                .map(|sent| format!("{} {}", Who::of(&sent.member), sent.count))
+                .collect();
+            format!(
+                "commitment to {}, epoch {}, counts [{}], signed by {}",
+                change(&commitment.change),
+                commitment.epoch.0,
+                counts.join(", "),
+                signed_by(signer)
+            )
+        }
+        Err(_) => "no commitment".to_owned(),
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Client {
     pub(crate) inviting: u8,
     /// Timers that run, ascending; only in models in which they fire.
     pub(crate) armed: Vec<Timer>,
+    /// It has waited for the removal of somebody in vain, and others have not waited as long yet; only in models with an
+    /// attacker.
+    pub(crate) has_waited: bool,
     /// What came for an epoch that has not begun; only in models with an attacker.
     pub(crate) early: Vec<(Peer, SessionMessage)>,
 }
@@ -37,6 +40,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn epoch(&self) -> Option<&Epoch> {
         self.session.as_ref()?.epoch().map(AsRef::as_ref)
+    }
+
+    /// Whether it waits for the removal of somebody.
+    pub(crate) fn awaits_removal(&self) -> bool {
+        self.armed.iter().any(|timer| matches!(timer, Timer::Lost(_)))
     }
 
     /// Whether the user is asked to accept or refuse.

@@ -9,7 +9,7 @@ use antiphon_spec::{
     error_code::ErrorCode,
     identity::KeyHash,
     message::client_client::{
-        Admit, Admitted, Cancel, Close, Closed, Commit, Complete, Content, HandOver, HandOverAnswer,
+        Admit, Admitted, Cancel, Close, Closed, Commit, Complete, Content, Follow, HandOver, HandOverAnswer,
         InvitationBody, InvitationMessage, Invite, Join, Message, PeerMessage, Received, Reject,
         RequestNumber, SentCount, SessionBody, SessionMessage, TokenGrant, TokenRefused, TokenRequest,
         TokenReturn, Welcome,
@@ -117,12 +117,14 @@ impl<'w> Forge<'w> {
                 self.orders(&mut add);
             } else if standing {
                 self.disobeys(&mut add);
+                self.succeeds(&mut add);
             }
             if standing && !self.is_member(self.me) {
                 self.admits(Way::Standing, &mut add);
             }
         } else if standing {
             self.welcomes(&mut add);
+            self.succeeds(&mut add);
         } else {
             add(Way::Fresh, self.session(Header::Next, SessionBody::Message(said(1))));
         }
@@ -284,6 +286,61 @@ impl<'w> Forge<'w> {
         }
     }
 
+    /// Whom this user follows, and how the epoch has ended, says who: all of it to those who have lost the coordinator.
+    fn succeeds(&self, add: &mut impl FnMut(Way, PeerMessage)) {
+        let mut say = |body: SessionBody| add(Way::Standing, self.session(Header::Current, body));
+        let coordinator = &self.epoch.coordinator;
+        let orphaned = self.target.handle != *coordinator
+            && self.world.attached(self.to, Who::of(coordinator)).is_none();
+        let follow = |sent, leaving, successor: &Member| {
+            SessionBody::Follow(Follow { sent, leaving, successor: successor.handle.clone() })
+        };
+        for commitment in &self.world.attacker.commitments {
+            say(SessionBody::Commit(Commit { commitment: commitment.clone() }));
+        }
+        say(follow(0, false, self.me));
+        if let Ok(next) = self.epoch.next(self.hash, Change::TakeOver(self.me.handle.clone())) {
+            let hash = hash_epoch(&next);
+            say(SessionBody::Commit(self.commit(&next, hash, self.counts(true))));
+            if orphaned {
+                let false_count = |sent: SentCount| SentCount { count: sent.count + 1, ..sent };
+                let miscounted = self.counts(true).into_iter().map(false_count).collect();
+                let wrong = [(hash, miscounted), (hash, Vec::new()), (NO_HASH, self.counts(true))];
+                for (hash, counts) in wrong {
+                    say(SessionBody::Commit(self.commit(&next, hash, counts)));
+                }
+            }
+        }
+        if !orphaned {
+            return;
+        }
+        let there = self.epoch.members.iter().filter(|member| member.handle != *coordinator);
+        for successor in there {
+            say(follow(0, true, successor));
+            say(follow(1, false, successor));
+            if *successor != *self.me {
+                say(follow(0, false, successor));
+            }
+        }
+        self.last_words(&mut say);
+    }
+
+    /// The coordinator's last word, signed by it where it is the attacker's, and else by this user, who may not.
+    fn last_words(&self, say: &mut impl FnMut(SessionBody)) {
+        let coordinator = Who::of(&self.epoch.coordinator);
+        let by = if self.world.attacker.has(coordinator) { coordinator } else { self.by };
+        let hand = Self { by, epoch: Arc::clone(&self.epoch), ..*self };
+        let stays = |member: &&Member| member.handle != self.epoch.coordinator;
+        let changes = self.epoch.members.iter().filter(stays).flat_map(|member| {
+            [Change::HandOver(member.handle.clone()), Change::Remove(member.handle.clone())]
+        });
+        for change in changes {
+            if let Ok(next) = self.epoch.next(self.hash, change) {
+                say(SessionBody::Commit(hand.commit(&next, hash_epoch(&next), self.counts(true))));
+            }
+        }
+    }
+
     /// Chat messages where they do not belong.
     fn misplaces(&self, add: &mut impl FnMut(Way, PeerMessage)) {
         let headers = [Header::Previous, Header::Next, Header::Ahead, Header::Fork, Header::OtherSession];
@@ -312,6 +369,8 @@ impl<'w> Forge<'w> {
         let mut say = |body: SessionBody| add(Way::Standing, self.session(Header::Current, body));
         say(SessionBody::HandOver(HandOver {}));
         say(SessionBody::Message(said(1)));
+        let successor = self.target.handle.clone();
+        say(SessionBody::Follow(Follow { sent: 0, leaving: false, successor }));
         let changes = self.changes();
         for change in &changes {
             let holder = self.holder_of(change);

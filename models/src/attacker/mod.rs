@@ -18,7 +18,7 @@ use std::sync::Arc;
 use antiphon_spec::{
     error_code::ErrorCode,
     message::client_client::{InvitationBody, PeerMessage, SessionBody, TokenRequest},
-    session::{Grant, Ticket},
+    session::{Commitment, Grant, Ticket},
     signed::Signed,
 };
 
@@ -112,12 +112,18 @@ pub(crate) struct Attacker {
     pub(crate) corrupt: u8,
     /// One of them has coordinated an epoch that an honest client was in.
     pub(crate) coordinates: bool,
+    /// One of them coordinates an epoch that an honest client has begun.
+    pub(crate) leads: bool,
+    /// It was there, or said to be, for one honest member and not for another, and the one has given up the other.
+    pub(crate) parts: bool,
     /// Messages that it may still send.
     pub(crate) sends: u8,
     /// Tickets that others signed, in the order of their bytes.
     pub(crate) tickets: Vec<Signed<Ticket>>,
     /// Grants that others signed, in the order of their bytes.
     pub(crate) grants: Vec<Signed<Grant>>,
+    /// Commitments that others signed, in the order of their bytes.
+    pub(crate) commitments: Vec<Signed<Commitment>>,
     /// What it was asked as coordinator and has not answered yet.
     pub(crate) asked: Vec<(Who, TokenRequest)>,
 }
@@ -125,6 +131,12 @@ pub(crate) struct Attacker {
 impl Attacker {
     pub(crate) fn has(&self, who: Who) -> bool {
         self.corrupt & who.bit() != 0
+    }
+
+    /// Whether nothing is promised about where things end up: whoever coordinates can do what it likes, and whoever is
+    /// there for some only parts those who wait for it from those who do not.
+    pub(crate) fn has_power(&self) -> bool {
+        self.coordinates || self.leads || self.parts
     }
 
     /// Keeps what is worth keeping of a message from `from`.
@@ -147,6 +159,7 @@ impl Attacker {
                         self.asked.push(request);
                     }
                 }
+                SessionBody::Commit(commit) => insert(&mut self.commitments, &commit.commitment),
                 SessionBody::TokenRefused(_)
                 | SessionBody::TokenReturn(_)
                 | SessionBody::Admitted(_)
@@ -154,7 +167,6 @@ impl Attacker {
                 | SessionBody::HandOver(_)
                 | SessionBody::HandOverAnswer(_)
                 | SessionBody::Closed(_)
-                | SessionBody::Commit(_)
                 | SessionBody::Follow(_)
                 | SessionBody::Message(_)
                 | SessionBody::Received(_) => {}

@@ -25,6 +25,8 @@ pub(crate) struct Witness<'w> {
     pub(crate) me: &'w Member,
     /// Whether its user wants to leave.
     pub(crate) is_leaving: bool,
+    /// Whether it had no link to the coordinator, and was not the coordinator itself.
+    pub(crate) is_orphaned: bool,
     /// The epoch that it was in.
     pub(crate) before: Option<&'w Epoch>,
     /// What has come for an epoch that had not begun.
@@ -207,9 +209,13 @@ impl Witness<'_> {
             && commitment.epoch == view.number
             && commitment.chain == hash_epoch(view);
         monitor.blame_unless(signed, Violation::CommitUnsigned);
+        if !self.is_orphaned && from.handle != view.coordinator {
+            // It is kept for the case that the coordinator is lost, and judged then.
+            return;
+        }
         let own = monitor.count(view.number, Who::of(&self.me.handle));
         let mut counts = commitment.sent.iter().filter(|sent| sent.member == self.me.handle);
-        let counted = counts.next().map_or(from.handle != view.coordinator, |sent| sent.count == own);
+        let counted = counts.next().map_or(from.handle != *ender, |sent| sent.count == own);
         monitor.blame_unless(counted, Violation::Miscounted);
     }
 

@@ -4,7 +4,10 @@
 //! they part. Where it does not, the session of the honest members goes on as if the attacker were one more member
 //! that may be slow, wrong or gone.
 
-use antiphon_spec::{error_code::ErrorCode, session::Session};
+use antiphon_spec::{
+    error_code::ErrorCode,
+    session::{Change, Session, Timer},
+};
 
 use super::Attack;
 use crate::{
@@ -12,11 +15,12 @@ use crate::{
     monitor::Violation,
     properties::{Named, keeps},
     scenario::Scenario,
+    session_model::{SessionModel, Step},
     world::{World, names},
 };
 
 /// What holds in every state of a model with an attacker.
-pub(crate) fn always(attack: &Attack) -> Vec<Named> {
+pub(crate) fn always(scenario: &Scenario, attack: &Attack) -> Vec<Named> {
     let mut always: Vec<Named> = vec![
         ("SESS-067: whoever is admitted shows a ticket that a member signed", |_, world| {
             keeps(world, Violation::TicketUnsigned)
@@ -100,6 +104,16 @@ pub(crate) fn always(attack: &Attack) -> Vec<Named> {
             |_, world| at_rest(world, full_mesh),
         ),
     ];
+    always.push((
+        "SESS-153, SESS-192: whoever waits where it is quiet waits for a time that changes something",
+        |model, world| !world.is_quiet || time_helps(model, world),
+    ));
+    if scenario.budget.crashes > 0 {
+        always.push((
+            "SESS-132, SESS-136: honest members of an epoch of one number are in the same one",
+            |_, world| world.attacker.has_power() || one_chain(world),
+        ));
+    }
     if attack.is_outside() {
         always.push(("SESS-069: nobody comes back, or in, uninvited", |_, world| {
             world.epochs().all(|epoch| corrupt(world).all(|who| !names(epoch, who)))
@@ -129,6 +143,14 @@ pub(crate) fn sometimes(scenario: &Scenario, attack: &Attack) -> Vec<Named> {
             guests.any(|who| world.epochs().any(|epoch| names(epoch, who)))
         }));
     }
+    if scenario.budget.crashes > 0 {
+        sometimes.extend::<[Named; 2]>([
+            ("somebody honest has taken over for the dead coordinator", |_, world| {
+                world.at_rest && taken_over(world, false)
+            }),
+            ("the attacker has been let take over", |_, world| taken_over(world, true)),
+        ]);
+    }
     if attack.coordinates() && attack.sends > 3 {
         sometimes.push(("two honest members hold different epochs of one number", |_, world| {
             honest_members(world).any(|(_, a)| {
@@ -146,6 +168,7 @@ pub(crate) fn refused_with(code: ErrorCode) -> Option<&'static str> {
 
 const REFUSALS: &[(ErrorCode, &str)] = &[
     (ErrorCode::AlreadyMember, "an attack is refused with already-member"),
+    (ErrorCode::CommitRefused, "an attack is refused with commit-refused"),
     (ErrorCode::EpochImpossible, "an attack is refused with epoch-impossible"),
     (ErrorCode::Forbidden, "an attack is refused with forbidden"),
     (ErrorCode::Fork, "an attack is refused with fork"),
@@ -165,7 +188,7 @@ const REFUSALS: &[(ErrorCode, &str)] = &[
 
 /// At rest, unless the attacker coordinates: then nothing is promised about where things end up.
 fn at_rest(world: &World, condition: fn(&World) -> bool) -> bool {
-    !world.at_rest || world.attacker.coordinates || condition(world)
+    !world.at_rest || world.attacker.has_power() || condition(world)
 }
 
 fn corrupt(world: &World) -> impl Iterator<Item = Who> {
@@ -184,6 +207,34 @@ fn one_view(world: &World) -> bool {
             membership.is_some_and(|other| other.hash == member.hash && other.epoch == member.epoch)
         })
     })
+}
+
+/// Of the honest members, all who are in an epoch of one number are in the same one.
+fn one_chain(world: &World) -> bool {
+    honest_members(world).all(|(_, one)| {
+        honest_members(world)
+            .all(|(_, other)| one.epoch.number != other.epoch.number || one.hash == other.hash)
+    })
+}
+
+/// Whether an honest member's epoch is the take-over of somebody of this kind.
+fn taken_over(world: &World, by_attacker: bool) -> bool {
+    honest_members(world).any(|(_, member)| {
+        matches!(&member.epoch.change, Change::TakeOver(who) if world.attacker.has(Who::of(who)) == by_attacker)
+    })
+}
+
+/// Whether no timer runs that an orphaned member waits for, or one of those that run leads on when it fires.
+fn time_helps(model: &SessionModel, world: &World) -> bool {
+    let orphaned = honest_members(world).any(|(who, member)| {
+        let coordinator = Who::of(&member.epoch.coordinator);
+        coordinator != who && world.attached(who, coordinator).is_none()
+    });
+    !orphaned
+        || world.everyone().any(|(who, client)| {
+            let fired = |timer: &Timer| model.after(world, &Step::Timer { who, timer: timer.clone() });
+            client.armed.iter().any(|timer| fired(timer) != *world)
+        })
 }
 
 fn token_home(world: &World) -> bool {

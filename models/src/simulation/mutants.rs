@@ -10,7 +10,7 @@ use super::{
 };
 
 /// So many runs are played with each mutant at most.
-const RUNS_MAX: u64 = 6000;
+const RUNS_MAX: u64 = 40_000;
 
 /// Wrong variants that show without an attacker, in what honest clients do to each other.
 const VISIBLE: &[Mutant] = &[
