@@ -204,20 +204,6 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// What a trace shows that cites nothing: the section that the file is about.
-const CHAPTER: [(&str, &str); 10] = [
-    ("admission.rs", "SESS-076"),
-    ("chat.rs", "SESS-108"),
-    ("closing.rs", "SESS-097"),
-    ("coordinator.rs", "SESS-062"),
-    ("inviter.rs", "SESS-038"),
-    ("machine.rs", "SESS-119"),
-    ("member.rs", "SESS-024"),
-    ("newcomer.rs", "SESS-084"),
-    ("succession.rs", "SESS-126"),
-    ("epoch.rs", "SESS-024"),
-];
-
 /// The requirements of a trace that alone shows these features.
 pub(super) fn requirements(alone: &[&Feature], places: &[Place]) -> Vec<&'static str> {
     let mut found: Vec<&'static str> = Vec::new();
@@ -228,12 +214,11 @@ pub(super) fn requirements(alone: &[&Feature], places: &[Place]) -> Vec<&'static
     };
     for place in places.iter().filter(|place| alone.iter().any(|feature| feature.is_at(place))) {
         let cited = place.requirement.as_deref().and_then(antiphon_spec::requirement::find);
-        let chapter = CHAPTER.iter().find(|(file, _)| *file == place.file).map(|(_, id)| *id);
-        if let Some(id) = cited.map(|requirement| requirement.id).or(chapter) {
-            add(id);
+        if let Some(requirement) = cited {
+            add(requirement.id);
         }
     }
-    // What comes at the wrong time or wrong is refused.
+    // What comes at the wrong time or wrong is refused; and the tables say what is done with whatever comes.
     if alone.iter().any(|feature| matches!(feature, Feature::Refused(..))) || found.is_empty() {
         found.push("SESS-024");
         found.dedup();
