@@ -297,7 +297,9 @@ async fn lost(world: Arc<World>) -> Result<(), Failure> {
     for _ in 0..4 {
         tokio::select! {
             told = client.tells("instant-failed", json!({"message": message, "to": a.handle})) => return told,
-            link = a.accept(&me) => if let Ok(mut link) = link {
+            link = a.accept(&me) => {
+                // Where none comes, nothing is left but what the client tells.
+                let Ok(mut link) = link else { break };
                 link.next().await?;
             }
         }
