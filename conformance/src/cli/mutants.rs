@@ -54,8 +54,9 @@ impl MutantsArguments {
         // A copy: whoever builds the target meanwhile does not change what is run here.
         let folder = tempfile::tempdir().map_err(Stopped::harness)?;
         let binary = folder.path().join("implementation");
-        let built = if self.target.no_build { "{binary}" } else { mutants.binary.as_str() };
-        let built = target.fill(built, &Values::new())?;
+        // Built before or now, it is the program with the mutants: any other one refuses to start as one of them, which
+        // would pass for a kill.
+        let built = target.fill(&mutants.binary, &Values::new())?;
         std::fs::copy(&built, &binary).map_err(|error| Stopped::Harness(format!("{built}: {error}")))?;
         target.variables.insert("binary".to_owned(), binary.display().to_string());
         let list = list(&target, &mutants).await?;
