@@ -2,6 +2,8 @@
 //!
 //! Paths in a file are relative to the folder in which the file is.
 
+mod database;
+
 use std::{
     fmt,
     net::SocketAddr,
@@ -10,6 +12,8 @@ use std::{
 
 use antiphon_spec::identity::{ContactAddress, ServerName};
 use serde::{Deserialize, de::DeserializeOwned};
+
+pub use self::database::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 
 /// What a server is started with.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,8 +37,8 @@ pub struct ServerConfig {
     pub user_ca_certificate: PathBuf,
     /// The key of that authority (PEM, PKCS #8).
     pub user_ca_key: PathBuf,
-    /// The SQLite database; made when it does not exist.
-    pub database: PathBuf,
+    /// Which database: a path or URL of SQLite, or a URL of PostgreSQL.
+    pub database: DatabaseUrl,
     /// The directory node that is asked.
     pub directory_node: DirectoryNodeAddress,
     /// Whether new accounts are made.
@@ -72,8 +76,8 @@ pub struct DirectoryNodeConfig {
     pub certificate: PathBuf,
     /// The key of the certificate (PEM, PKCS #8).
     pub key: PathBuf,
-    /// The SQLite database; made when it does not exist.
-    pub database: PathBuf,
+    /// Which database: a path or URL of SQLite, or a URL of PostgreSQL.
+    pub database: DatabaseUrl,
     /// Lease of a record in seconds, at most 300 (`LOC-006`).
     #[serde(default = "DirectoryNodeConfig::lease_default")]
     pub lease: u64,
@@ -221,10 +225,10 @@ impl ServerConfig {
             &mut config.key,
             &mut config.user_ca_certificate,
             &mut config.user_ca_key,
-            &mut config.database,
         ] {
             *file = base.join(&file);
         }
+        config.database.make_absolute(base);
         check_limits(path, &config.limits)?;
         Ok(config)
     }
@@ -238,9 +242,10 @@ impl DirectoryNodeConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = load(path)?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
-        for file in [&mut config.root, &mut config.certificate, &mut config.key, &mut config.database] {
+        for file in [&mut config.root, &mut config.certificate, &mut config.key] {
             *file = base.join(&file);
         }
+        config.database.make_absolute(base);
         if !(1..=Self::lease_default()).contains(&config.lease) {
             let fix = format!("set it to 1 to {} seconds", Self::lease_default());
             return Err(out_of_range(path, "lease", &config.lease, fix));

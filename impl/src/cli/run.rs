@@ -69,11 +69,22 @@ impl ServerArguments {
         let asked = Asked::listen()?;
         let server = Server::start(config).await.map_err(not_started)?;
         Ready::server(server.address(), server.registration_address()).announce(ready_file.as_deref())?;
-        asked.end().await;
+        let is_superseded = tokio::select! {
+            () = asked.end() => false,
+            () = server.superseded() => true,
+        };
         server.shutdown().await;
+        if is_superseded {
+            return Err(Failure::new(Superseded).fix("run one process at a time under one name"));
+        }
         Ok(())
     }
 }
+
+/// Why a server ends that nobody has asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("another process has started as this server, before the same database, and has taken over")]
+struct Superseded;
 
 fn wrong(error: ConfigError) -> Failure {
     let fix = error.fix().to_owned();

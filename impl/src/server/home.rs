@@ -28,6 +28,9 @@ const WAITING_MAX: usize = 1_024;
 /// Most requests that share a commit.
 const BATCH_MAX: usize = 64;
 
+/// So often a batch is tried that fails only because of what others did at the same time.
+const ATTEMPTS_MAX: usize = 3;
+
 /// Asks the home copies.
 #[derive(Clone, Debug)]
 pub(crate) struct Home(mpsc::Sender<Command>);
@@ -77,7 +80,13 @@ where
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let terms = Terms { now: now(&clock), lease: LOGIN_LEASE };
-        let outcome = carry_out(&store, &terms, &batch).await;
+        let mut outcome = carry_out(&store, &terms, &batch).await;
+        for _ in 1..ATTEMPTS_MAX {
+            match &outcome {
+                Err(error) if error.is_conflict() => outcome = carry_out(&store, &terms, &batch).await,
+                Ok(_) | Err(_) => break,
+            }
+        }
         let outcomes = outcome.unwrap_or_else(|error| {
             error!(error = net::chain(&error), "profiles cannot be changed");
             // Nothing was committed, so nothing may be told but this.

@@ -14,6 +14,7 @@ mod registrar;
 mod relay;
 mod replace;
 mod requests;
+mod takeover;
 mod upkeep;
 mod users;
 
@@ -124,7 +125,7 @@ impl Server {
             None => ContactAddress(address),
         };
         let store = ServerStore::open(&config.database, &config.name).await?;
-        let boot = store.boot().await?;
+        let boot = store.boot();
         let boot = if active(Mutant::BootNumberRepeated) { 1 } else { boot };
 
         let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
@@ -148,6 +149,7 @@ impl Server {
             ContactRecord { epoch: LoginEpoch(boot), server: config.name.clone(), address: advertised };
         let upkeep = Upkeep::new(location.clone(), record);
         let policy = config.registration;
+        serving.tracker.spawn(takeover::watch(store.clone(), serving.shutdown.clone()));
         let registrar = Registrar { issuer, store: store.clone(), location, policy, clock };
         let relays = Relays::new(&requests, &users, &serving, &asking);
         let shared = Shared { requests, users: users.clone(), relays, connections: AtomicU64::new(0) };
@@ -169,6 +171,12 @@ impl Server {
     #[must_use]
     pub fn registration_address(&self) -> SocketAddr {
         self.registration_address
+    }
+
+    /// Waits until another process has started as the same server before the same database. This one can change nothing
+    /// any more, and has to be shut down.
+    pub async fn superseded(&self) {
+        self.store.superseded().await;
     }
 
     /// Tells all peers, undoes all logins, deletes the server's records, and stops.

@@ -1,57 +1,89 @@
-//! What has to last: SQLite behind one writer and a few readers, with versioned migrations.
+//! What has to last: SQLite or PostgreSQL, as the configuration says, with versioned migrations.
 //!
-//! There is one writing connection in a process, so no transaction waits for a lock that another one holds. What a
-//! call has returned is on disk: the write-ahead log is synced at every commit.
+//! Every query is written once and means the same on both ([`query`]). The migrations alone stand twice, because types
+//! and triggers have other names there. What a call has returned is on disk: both databases sync their log at every
+//! commit.
+//!
+//! Whoever writes is alone. On SQLite there is one writing connection in a process, and a transaction takes the
+//! database's lock when it begins. On PostgreSQL, which may stand behind several processes, a transaction begins by
+//! locking the one row that says whose database it is ([`query::locking`]), and only then reads what it changes.
 
 mod node;
+mod query;
 mod server;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use self::query::{Reader, Transaction};
+use crate::config::{DatabaseUrl, PostgresUrl};
 
 pub(crate) use node::{Inserted, NodeStore};
 pub(crate) use server::{Account, HomeTransaction, ServerStore};
 
-/// Connections for reading: as many as a small machine has cores to use.
+/// Connections of SQLite for reading: as many as a small machine has cores to use.
 const READERS: u32 = 4;
+
+/// Connections of PostgreSQL: one that writes, and some that read or wait. A database takes 100 by default, which is
+/// enough for ten processes.
+const CONNECTIONS: u32 = 8;
 
 /// How long a call waits for a connection before it fails.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What each connection of PostgreSQL is told. A commit is durable whatever the database's configuration says. The
+/// row that the writer has locked is free again soon, even if the writer's machine stands still or is cut off; who waits
+/// for it doesn't wait for ever.
+const SESSION: [(&str, &str); 4] = [
+    ("synchronous_commit", "on"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("lock_timeout", "20s"),
+    ("statement_timeout", "30s"),
+];
 
 /// Why something was not stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be opened.
-    #[error("the database {} cannot be opened", path.display())]
+    #[error("the database {url} cannot be opened")]
     Open {
-        /// The file.
-        path: PathBuf,
-        /// What the database says.
+        /// The database.
+        url: DatabaseUrl,
+        /// What it says.
         source: sqlx::Error,
     },
     /// The database was made by another version, or is not one of this kind.
-    #[error("the database {} cannot be brought to this version", path.display())]
+    #[error("the database {url} cannot be brought to this version")]
     Migrate {
-        /// The file.
-        path: PathBuf,
-        /// What the database says.
+        /// The database.
+        url: DatabaseUrl,
+        /// What it says.
         source: MigrateError,
     },
     /// The database belongs to somebody else.
-    #[error("the database {} belongs to {owner}", path.display())]
+    #[error("the database {url} belongs to {owner}")]
     OtherOwner {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        url: DatabaseUrl,
         /// The name inside.
         owner: String,
+    },
+    /// A later process has opened the database under the same name.
+    #[error("another process has taken this server over: it is start {current}, this one was start {own}")]
+    Superseded {
+        /// The boot number of this process.
+        own: u64,
+        /// The boot number of the last process.
+        current: u64,
     },
     /// The database failed.
     #[error("the database failed")]
@@ -69,53 +101,116 @@ impl StoreError {
     #[must_use]
     pub fn fix(&self) -> Option<&'static str> {
         match self {
-            Self::Open { .. } => {
+            Self::Open { url: DatabaseUrl::Sqlite(_), .. } => {
                 Some("set `database` to a file in a folder that exists and that this user may write to")
             }
+            Self::Open { url: DatabaseUrl::Postgres(_), .. } => Some(
+                "see that PostgreSQL runs where `database` says, that the database and the user exist there, and that \
+                 the password is in PGPASSWORD or in the file that PGPASSFILE names",
+            ),
             Self::Migrate { .. } => {
                 Some("use the program version that made the database or a later one, or another `database`")
             }
             Self::OtherOwner { .. } => Some("give every server and every node a `database` of its own"),
+            Self::Superseded { .. } => Some("run one process at a time under one name"),
             Self::Database(_) | Self::Damaged(_) | Self::TooGreat => None,
+        }
+    }
+
+    /// Whether nothing was done only because of what others did at the same time, so that it can be done again.
+    ///
+    /// The lock of the one row leaves nothing to conflict on PostgreSQL itself; databases that speak its protocol may
+    /// still answer so.
+    pub(crate) fn is_conflict(&self) -> bool {
+        /// `serialization_failure` and `deadlock_detected`.
+        const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| CONFLICTS.contains(&code.as_ref()))
+    }
+}
+
+/// The migrations of one kind of store, for each database.
+#[derive(Debug)]
+struct Migrations {
+    sqlite: Migrator,
+    postgres: Migrator,
+}
+
+/// The ways into one database.
+#[derive(Clone, Debug)]
+enum Database {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// Opens the database and brings it to this version.
+    async fn open(url: &DatabaseUrl, migrations: &Migrations) -> Result<Self, StoreError> {
+        let open = |source| StoreError::Open { url: url.clone(), source };
+        let migrate = |source| StoreError::Migrate { url: url.clone(), source };
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                make_private(path).map_err(|source| open(sqlx::Error::Io(source)))?;
+                let options = sqlite(path);
+                let pool =
+                    || SqlitePoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).idle_timeout(None);
+                let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+                migrations.sqlite.run(&writer).await.map_err(migrate)?;
+                let readers = pool().max_connections(READERS).connect_with(options).await.map_err(open)?;
+                Ok(Self::Sqlite { writer, readers })
+            }
+            DatabaseUrl::Postgres(url) => {
+                let options = postgres(url).map_err(open)?;
+                let pool =
+                    PgPoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).max_connections(CONNECTIONS);
+                let pool = pool.connect_with(options).await.map_err(open)?;
+                migrations.postgres.run(&pool).await.map_err(migrate)?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Reader, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+            Self::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// Begins to write. The first query has to be a [`query::locking`] one of the row that says whose database it is:
+    /// on PostgreSQL it is what waits for the other writers, and what comes behind it sees all that they have done.
+    async fn write(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => {
+                Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
+            }
+        })
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
         }
     }
 }
 
-/// The two ways into one database.
-#[derive(Clone, Debug)]
-struct Database {
-    writer: SqlitePool,
-    readers: SqlitePool,
+fn sqlite(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(CONNECTION_DEADLINE)
 }
 
-impl Database {
-    async fn open(path: &Path, migrator: &Migrator) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(CONNECTION_DEADLINE);
-        let open = |source| StoreError::Open { path: path.to_owned(), source };
-        make_private(path).map_err(|source| open(sqlx::Error::Io(source)))?;
-        let pool = || SqlitePoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).idle_timeout(None);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
-        let migrated = migrator.run(&writer).await;
-        migrated.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
-        let readers = pool().max_connections(READERS).connect_with(options).await.map_err(open)?;
-        Ok(Self { writer, readers })
-    }
-
-    /// Begins to write, with the lock taken at once.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-
-    async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
+fn postgres(url: &PostgresUrl) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url.as_str())?.application_name("antiphon").options(SESSION))
 }
 
 /// Makes the file of a database that is not there yet, for its owner alone: whom a user denies is nobody else's business.
@@ -138,8 +233,8 @@ fn unsigned(number: i64, what: &'static str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Damaged(what))
 }
 
-/// An epoch that a peer chose, which may be any number of 64 bits: in the same order, as the signed integer that SQLite
-/// has.
+/// An epoch that a peer chose, which may be any number of 64 bits: in the same order, as the signed integer that
+/// both databases have.
 fn ordered(epoch: u64) -> i64 {
     (epoch ^ (1 << 63)).cast_signed()
 }
@@ -147,17 +242,4 @@ fn ordered(epoch: u64) -> i64 {
 /// The epoch of which [`ordered`] made this.
 fn epoch_of(ordered: i64) -> u64 {
     ordered.cast_unsigned() ^ (1 << 63)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{epoch_of, ordered};
-
-    #[test]
-    fn every_epoch_is_kept_and_their_order_too() {
-        let epochs =
-            [0, 1, i64::MAX as u64 - 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX - 1, u64::MAX];
-        assert_eq!(epochs.map(|epoch| epoch_of(ordered(epoch))), epochs);
-        assert!(epochs.map(ordered).is_sorted());
-    }
 }

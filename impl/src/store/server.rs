@@ -1,7 +1,5 @@
 //! What a server keeps: its boot number, accounts, and the home copies of profiles.
 
-use std::path::Path;
-
 use antiphon_protocol::cbor;
 use antiphon_spec::{
     account::profile::{Holder, HomeProfile},
@@ -9,15 +7,31 @@ use antiphon_spec::{
     message::server_server::{LoginEpoch, Profile, ProfileVersion},
     time::Timestamp,
 };
-use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+use tokio_util::sync::CancellationToken;
 
-use super::{Database, StoreError, signed, unsigned};
+use super::{
+    Database, Migrations, StoreError,
+    query::{Connected, Row, Transaction, locking, query},
+    signed, unsigned,
+};
+use crate::config::DatabaseUrl;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/server");
+pub(super) static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("migrations/sqlite/server"),
+    postgres: sqlx::migrate!("migrations/postgres/server"),
+};
 
-/// The store of a server.
+/// The store of a server, as one process has opened it.
+///
+/// Every process that opens it counts one up; the count is the boot number. A process changes nothing once a later one
+/// has opened the store: each transaction begins by locking the row with the count and comparing it, so that whatever
+/// the later process reads is not changed behind its back.
 #[derive(Clone, Debug)]
-pub(crate) struct ServerStore(Database);
+pub(crate) struct ServerStore {
+    database: Database,
+    boot: u64,
+    superseded: CancellationToken,
+}
 
 /// An account, as its key finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,29 +40,62 @@ pub(crate) struct Account {
 }
 
 impl ServerStore {
-    pub(crate) async fn open(path: &Path, name: &ServerName) -> Result<Self, StoreError> {
-        let database = Database::open(path, &MIGRATIONS).await?;
-        sqlx::query("INSERT INTO server (one, name, boots) VALUES (1, $1, 0) ON CONFLICT (one) DO NOTHING")
+    /// Opens the store of a server of this name and counts the start.
+    pub(crate) async fn open(url: &DatabaseUrl, name: &ServerName) -> Result<Self, StoreError> {
+        let database = Database::open(url, &MIGRATIONS).await?;
+        let mut transaction = database.write().await?;
+        query("INSERT INTO server (one, name, boots) VALUES (1, $1, 0) ON CONFLICT (one) DO NOTHING")
             .bind(name.as_str())
-            .execute(&database.writer)
+            .execute(&mut transaction)
             .await?;
-        let owner: String = sqlx::query_scalar("SELECT name FROM server").fetch_one(&database.writer).await?;
+        let row = locking!("SELECT name, boots FROM server").fetch_one(&mut transaction).await?;
+        let owner: String = row.try_get("name")?;
         if owner != name.as_str() {
-            return Err(StoreError::OtherOwner { path: path.to_owned(), owner });
+            return Err(StoreError::OtherOwner { url: url.clone(), owner });
         }
-        Ok(Self(database))
+        let boot = unsigned(row.try_get("boots")?, "boot number")?.saturating_add(1);
+        query("UPDATE server SET boots = $1").bind(signed(boot)?).execute(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(Self { database, boot, superseded: CancellationToken::new() })
     }
 
-    /// Counts a start of the server, and says which it is: the boot number.
-    pub(crate) async fn boot(&self) -> Result<u64, StoreError> {
-        let boots = sqlx::query_scalar("UPDATE server SET boots = boots + 1 RETURNING boots");
-        unsigned(boots.fetch_one(&self.0.writer).await?, "boot number")
+    /// Which start of the server this is.
+    pub(crate) fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// Looks whether a later process has opened the store.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let row = query("SELECT boots FROM server").fetch_one(&mut self.database.read().await?).await?;
+        self.compare(&row)
+    }
+
+    /// Waits until it has been seen that a later process has opened the store.
+    pub(crate) async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
+
+    fn compare(&self, row: &Row) -> Result<(), StoreError> {
+        let (own, current) = (self.boot, unsigned(row.try_get("boots")?, "boot number")?);
+        if own == current {
+            return Ok(());
+        }
+        self.superseded.cancel();
+        Err(StoreError::Superseded { own, current })
+    }
+
+    /// Begins to change something, as the only one who does.
+    async fn write(&self) -> Result<Transaction, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let row = locking!("SELECT boots FROM server").fetch_one(&mut transaction).await?;
+        self.compare(&row)?;
+        Ok(transaction)
     }
 
     pub(crate) async fn account(&self, key: &KeyHash) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query("SELECT user_id FROM accounts WHERE key_hash = $1")
+        let row = query("SELECT user_id FROM accounts WHERE key_hash = $1")
             .bind(key.0.as_slice())
-            .fetch_optional(&self.0.readers)
+            .fetch_optional(&mut self.database.read().await?)
             .await?;
         row.map(|row| account(&row)).transpose()
     }
@@ -60,22 +107,22 @@ impl ServerStore {
         user: ObjectHandle,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
-        let mut transaction = self.0.write().await?;
-        let made = sqlx::query(
+        let mut transaction = self.write().await?;
+        let made = query(
             "INSERT INTO accounts (user_id, key_hash, created_at) VALUES ($1, $2, $3)
              ON CONFLICT (key_hash) DO NOTHING",
         )
         .bind(user.0.as_slice())
         .bind(key.0.as_slice())
         .bind(signed(now.0)?)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        if made.rows_affected() == 1 {
+        if made == 1 {
             write_profile(&mut transaction, user, &HomeProfile::default()).await?;
         }
-        let row = sqlx::query("SELECT user_id FROM accounts WHERE key_hash = $1")
+        let row = query("SELECT user_id FROM accounts WHERE key_hash = $1")
             .bind(key.0.as_slice())
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut transaction)
             .await?;
         transaction.commit().await?;
         account(&row)
@@ -83,26 +130,25 @@ impl ServerStore {
 
     /// Begins to change profiles.
     pub(crate) async fn begin(&self) -> Result<HomeTransaction, StoreError> {
-        Ok(HomeTransaction(self.0.write().await?))
+        Ok(HomeTransaction(self.write().await?))
     }
 
     pub(crate) async fn close(&self) {
-        self.0.close().await;
+        self.database.close().await;
     }
 }
 
 /// Changes of profiles that become durable together.
-pub(crate) struct HomeTransaction(Transaction<'static, Sqlite>);
+pub(crate) struct HomeTransaction(Transaction);
 
 impl HomeTransaction {
     /// The home copy of a user's profile; nothing if there is no such account.
     pub(crate) async fn profile(&mut self, user: ObjectHandle) -> Result<Option<HomeProfile>, StoreError> {
-        let row = sqlx::query(
-            "SELECT epoch, holder, lease_end, version, messaging FROM profiles WHERE user_id = $1",
-        )
-        .bind(user.0.as_slice())
-        .fetch_optional(&mut *self.0)
-        .await?;
+        let row =
+            query("SELECT epoch, holder, lease_end, version, messaging FROM profiles WHERE user_id = $1")
+                .bind(user.0.as_slice())
+                .fetch_optional(&mut self.0)
+                .await?;
         row.map(|row| profile(&row)).transpose()
     }
 
@@ -115,18 +161,18 @@ impl HomeTransaction {
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        self.0.commit().await
     }
 }
 
 async fn write_profile(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut impl Connected,
     user: ObjectHandle,
     profile: &HomeProfile,
 ) -> Result<(), StoreError> {
     let HomeProfile { epoch, holder, profile: Profile { version, messaging } } = profile;
     let messaging = cbor::encode(messaging).map_err(|_| StoreError::Damaged("list of preferences"))?;
-    sqlx::query(
+    query(
         "INSERT INTO profiles (user_id, epoch, holder, lease_end, version, messaging) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (user_id) DO UPDATE SET
              epoch = excluded.epoch, holder = excluded.holder, lease_end = excluded.lease_end,
@@ -138,18 +184,18 @@ async fn write_profile(
     .bind(holder.as_ref().map_or(Ok(0), |holder| signed(holder.lease_end.0))?)
     .bind(signed(version.0)?)
     .bind(messaging)
-    .execute(&mut **transaction)
+    .execute(transaction)
     .await?;
     Ok(())
 }
 
-fn account(row: &SqliteRow) -> Result<Account, StoreError> {
+fn account(row: &Row) -> Result<Account, StoreError> {
     let user: Vec<u8> = row.try_get("user_id")?;
     let user = user.try_into().map_err(|_| StoreError::Damaged("user ID"))?;
     Ok(Account { user: ObjectHandle(user) })
 }
 
-fn profile(row: &SqliteRow) -> Result<HomeProfile, StoreError> {
+fn profile(row: &Row) -> Result<HomeProfile, StoreError> {
     let holder: Option<String> = row.try_get("holder")?;
     let lease_end = Timestamp(unsigned(row.try_get("lease_end")?, "lease")?);
     let holder = holder.map(|name| match name.parse() {
@@ -162,66 +208,4 @@ fn profile(row: &SqliteRow) -> Result<HomeProfile, StoreError> {
     let version = ProfileVersion(unsigned(row.try_get("version")?, "version")?);
     let epoch = LoginEpoch(unsigned(row.try_get("epoch")?, "login epoch")?);
     Ok(HomeProfile { epoch, holder, profile: Profile { version, messaging } })
-}
-
-#[cfg(test)]
-mod tests {
-    //! What was returned is there after the store is opened again.
-
-    use super::*;
-
-    const KEY: KeyHash = KeyHash([3; 32]);
-    const USER: ObjectHandle = ObjectHandle([1; 16]);
-
-    fn name() -> ServerName {
-        "a.example".parse().unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_account_is_made_once_for_a_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.sqlite");
-        let store = ServerStore::open(&path, &name()).await.unwrap();
-        assert_eq!(store.account(&KEY).await.unwrap(), None);
-        let made = store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
-        let again = store.create_account(&KEY, ObjectHandle([2; 16]), Timestamp(2)).await.unwrap();
-        assert_eq!((made, again), (Account { user: USER }, Account { user: USER }));
-        let mut transaction = store.begin().await.unwrap();
-        assert_eq!(transaction.profile(USER).await.unwrap(), Some(HomeProfile::default()));
-        assert_eq!(transaction.profile(ObjectHandle([2; 16])).await.unwrap(), None);
-        // Dropped without a commit.
-        drop(transaction);
-        store.close().await;
-        let store = ServerStore::open(&path, &name()).await.unwrap();
-        assert_eq!(store.account(&KEY).await.unwrap(), Some(Account { user: USER }));
-        store.close().await;
-    }
-
-    #[tokio::test]
-    async fn profiles_and_boot_numbers_survive() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.sqlite");
-        let holder = Some(Holder { server: name(), lease_end: Timestamp(300) });
-        let changed = HomeProfile { epoch: LoginEpoch(7), holder, ..HomeProfile::default() };
-        let store = ServerStore::open(&path, &name()).await.unwrap();
-        assert_eq!(store.boot().await.unwrap(), 1);
-        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
-        let mut transaction = store.begin().await.unwrap();
-        transaction.persist(USER, &changed).await.unwrap();
-        transaction.commit().await.unwrap();
-        store.close().await;
-        let store = ServerStore::open(&path, &name()).await.unwrap();
-        assert_eq!(store.boot().await.unwrap(), 2);
-        assert_eq!(store.begin().await.unwrap().profile(USER).await.unwrap(), Some(changed));
-        store.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_database_has_one_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.sqlite");
-        ServerStore::open(&path, &name()).await.unwrap().close().await;
-        let error = ServerStore::open(&path, &"b.example".parse().unwrap()).await.unwrap_err();
-        assert!(matches!(error, StoreError::OtherOwner { .. }), "{error}");
-    }
 }

@@ -92,7 +92,7 @@ impl World {
             root: self.path("root/root.pem"),
             certificate: self.path("issued/node.pem"),
             key: self.path("issued/node.key"),
-            database: self.path("node.sqlite"),
+            database: self.path("node.sqlite").into(),
             lease: DirectoryNodeConfig::lease_default(),
             records_per_server: DirectoryNodeConfig::records_per_server_default(),
             limits: Limits::default(),
@@ -125,7 +125,7 @@ impl World {
             key: files.key,
             user_ca_certificate: files.user_ca_certificate,
             user_ca_key: files.user_ca_key,
-            database: self.path(&format!("{name}.sqlite")),
+            database: self.path(&format!("{name}.sqlite")).into(),
             directory_node: DirectoryNodeAddress {
                 address: self.node_address(),
                 name: "node".parse().unwrap(),

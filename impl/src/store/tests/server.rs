@@ -1,0 +1,176 @@
+//! What was returned is there after the store is opened again, and one process at a time changes it.
+
+use antiphon_spec::{
+    account::profile::{Holder, HomeProfile},
+    identity::{KeyHash, ObjectHandle, ServerName},
+    message::server_server::{LoginEpoch, Profile, ProfileVersion},
+    time::Timestamp,
+};
+
+use super::{Place, on_each};
+use crate::store::{Account, ServerStore, StoreError};
+
+const KEY: KeyHash = KeyHash([3; 32]);
+const USER: ObjectHandle = ObjectHandle([1; 16]);
+
+fn name() -> ServerName {
+    "a.example".parse().unwrap()
+}
+
+async fn open(place: &Place) -> ServerStore {
+    ServerStore::open(&place.url, &name()).await.unwrap()
+}
+
+async fn profile(store: &ServerStore, user: ObjectHandle) -> Option<HomeProfile> {
+    store.begin().await.unwrap().profile(user).await.unwrap()
+}
+
+async fn set(store: &ServerStore, profile: &HomeProfile) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    transaction.persist(USER, profile).await?;
+    transaction.commit().await
+}
+
+fn held(epoch: u64) -> HomeProfile {
+    let holder = Some(Holder { server: name(), lease_end: Timestamp(300) });
+    HomeProfile { epoch: LoginEpoch(epoch), holder, ..HomeProfile::default() }
+}
+
+#[tokio::test]
+async fn an_account_is_made_once_for_a_key() {
+    on_each("accounts", async |place| {
+        let store = open(place).await;
+        assert_eq!(store.account(&KEY).await.unwrap(), None);
+        let made = store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let again = store.create_account(&KEY, ObjectHandle([2; 16]), Timestamp(2)).await.unwrap();
+        assert_eq!((made, again), (Account { user: USER }, Account { user: USER }));
+        assert_eq!(profile(&store, USER).await, Some(HomeProfile::default()));
+        assert_eq!(profile(&store, ObjectHandle([2; 16])).await, None);
+        store.close().await;
+        let store = open(place).await;
+        assert_eq!(store.account(&KEY).await.unwrap(), Some(Account { user: USER }));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn profiles_and_boot_numbers_survive() {
+    on_each("profiles", async |place| {
+        let store = open(place).await;
+        assert_eq!(store.boot(), 1);
+        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let denied = format!("{}@b.example", "0".repeat(31) + "7").parse().unwrap();
+        let mut changed = held(7);
+        assert!(changed.profile.messaging.deny.insert(denied));
+        changed.profile = Profile { version: ProfileVersion(i64::MAX as u64), ..changed.profile };
+        set(&store, &changed).await.unwrap();
+        store.close().await;
+        let store = open(place).await;
+        assert_eq!(store.boot(), 2);
+        assert_eq!(profile(&store, USER).await, Some(changed));
+        let too_great = HomeProfile { epoch: LoginEpoch(u64::MAX), ..HomeProfile::default() };
+        assert!(matches!(set(&store, &too_great).await, Err(StoreError::TooGreat)));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_not_there() {
+    on_each("commits", async |place| {
+        let store = open(place).await;
+        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let mut transaction = store.begin().await.unwrap();
+        transaction.persist(USER, &held(1)).await.unwrap();
+        drop(transaction);
+        assert_eq!(profile(&store, USER).await, Some(HomeProfile::default()));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_has_one_owner() {
+    on_each("owners", async |place| {
+        open(place).await.close().await;
+        let error = ServerStore::open(&place.url, &"b.example".parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error, StoreError::OtherOwner { .. }), "{error}");
+        assert!(error.to_string().ends_with(" belongs to a.example"), "{error}");
+        // Nobody was started.
+        assert_eq!(open(place).await.boot(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_later_process_has_the_store_and_the_earlier_one_changes_nothing() {
+    on_each("two processes", async |place| {
+        let earlier = open(place).await;
+        earlier.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        set(&earlier, &held(1)).await.unwrap();
+        earlier.check().await.unwrap();
+        let later = open(place).await;
+        assert_eq!(profile(&later, USER).await, Some(held(1)));
+        set(&later, &held(2)).await.unwrap();
+
+        let told = "another process has taken this server over: it is start 2, this one was start 1";
+        let refused = set(&earlier, &held(9)).await.unwrap_err();
+        assert_eq!(refused.to_string(), told);
+        earlier.superseded().await;
+        let refused = earlier.create_account(&KeyHash([4; 32]), ObjectHandle([4; 16]), Timestamp(2)).await;
+        assert_eq!(refused.unwrap_err().to_string(), told);
+        assert_eq!(earlier.check().await.unwrap_err().to_string(), told);
+        assert_eq!(profile(&later, USER).await, Some(held(2)));
+        assert_eq!(later.account(&KeyHash([4; 32])).await.unwrap(), None);
+        later.check().await.unwrap();
+        earlier.close().await;
+        later.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_opens_the_store_waits_for_the_change_that_has_begun() {
+    on_each("a change while another process starts", async |place| {
+        let earlier = open(place).await;
+        earlier.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let mut change = earlier.begin().await.unwrap();
+        let url = place.url.clone();
+        let opening = tokio::spawn(async move { ServerStore::open(&url, &name()).await });
+        change.persist(USER, &held(5)).await.unwrap();
+        change.commit().await.unwrap();
+        let later = opening.await.unwrap().unwrap();
+        assert_eq!(later.boot(), 2);
+        assert_eq!(profile(&later, USER).await, Some(held(5)));
+        earlier.close().await;
+        later.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changes_at_once_are_carried_out_one_after_the_other() {
+    const CHANGES: u64 = 40;
+    on_each("changes at once", async |place| {
+        let store = open(place).await;
+        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let mut changes = tokio::task::JoinSet::new();
+        for _ in 0..CHANGES {
+            let store = store.clone();
+            changes.spawn(async move {
+                let mut transaction = store.begin().await.unwrap();
+                let mut profile = transaction.profile(USER).await.unwrap().unwrap();
+                profile.epoch.0 += 1;
+                transaction.persist(USER, &profile).await.unwrap();
+                transaction.commit().await.unwrap();
+                profile.epoch.0
+            });
+        }
+        let mut given = changes.join_all().await;
+        given.sort_unstable();
+        assert_eq!(given, (1..=CHANGES).collect::<Vec<_>>());
+        store.close().await;
+    })
+    .await;
+}

@@ -1,0 +1,44 @@
+# Keeps a PostgreSQL in a folder of its own and does what it is told on standard input, a word and a name a line. When
+# that ends, in whatever way the test did, PostgreSQL ends and the folder goes.
+# Usage: keeper.sh BIN fsync|no-fsync
+set -eu
+PATH="$1:$PATH"
+umask 077
+folder=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-postgres-XXXXXX")
+trap 'pg_ctl -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
+case $2 in fsync) fsync=on ;; *) fsync=off ;; esac
+
+# The server's own sockets are in the folder, which its user alone may enter: so it trusts whoever comes.
+initdb -D "$folder/data" -U antiphon -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 || {
+  cat "$folder/log" >&2
+  exit 1
+}
+cat >>"$folder/data/postgresql.conf" <<CONFIGURATION
+listen_addresses = ''
+unix_socket_directories = '$folder'
+fsync = $fsync
+max_connections = 200
+shared_buffers = 32MB
+CONFIGURATION
+
+start() {
+  # What a crash left behind may hold the shared memory for a moment.
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    if pg_ctl -D "$folder/data" -l "$folder/log" -w start >/dev/null 2>&1; then return; fi
+    sleep 0.5
+  done
+  cat "$folder/log" >&2
+  return 1
+}
+
+start
+echo "$folder"
+while read -r word name; do
+  case $word in
+    start) start ;;
+    crash) kill -9 "$(head -n 1 "$folder/data/postmaster.pid")" ;;
+    create) createdb -h "$folder" -U antiphon "$name" </dev/null ;;
+    run) psql -q -v ON_ERROR_STOP=1 -h "$folder" -U antiphon -d "${name%% *}" -c "${name#* }" </dev/null >/dev/null ;;
+  esac
+  echo done
+done
