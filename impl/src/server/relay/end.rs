@@ -115,14 +115,18 @@ impl RelayEnd {
         Ok(relayed)
     }
 
-    /// Leads a link over this connection, to its called side; none if the connection is gone.
-    pub(super) fn attach(&self, relayed: &Arc<Relayed>) -> Option<LinkNumber> {
+    /// Leads a link over this connection, to its called side, and asks there; none if the connection is gone.
+    //= spec/text/relay.md#opening
+    //# RELAY-007: An end that opens links on a connection MUST number them in ascending order, with odd numbers if it dialled the connection and with even ones if it accepted it.
+    pub(super) fn call(&self, relayed: &Arc<Relayed>, call: RelayCall) -> Option<LinkNumber> {
         let mut table = self.table();
         if table.is_over {
             return None;
         }
         let link = table.numbers.next_own();
         table.links.insert(link, (Arc::clone(relayed), Side::Called));
+        // A number that another link's task takes goes in line behind this one: both happen under the lock.
+        self.ask(link, call);
         Some(link)
     }
 
@@ -182,7 +186,7 @@ impl RelayEnd {
     }
 
     /// Tells a client of somebody who calls, or a server for whom one of its users calls.
-    pub(super) fn call(&self, link: LinkNumber, call: RelayCall) {
+    fn ask(&self, link: LinkNumber, call: RelayCall) {
         match &self.outlet {
             Outlet::Client(outbox) => {
                 let incoming = RelayIncoming { link, caller: call.caller };
@@ -225,6 +229,55 @@ impl RelayEnd {
             Outlet::Client(outbox) => outbox.close(Some(code)),
             Outlet::AcceptedPeer(outbox) => outbox.close(Some(code)),
             Outlet::DialledPeer(outbox) => outbox.close(Some(code)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use antiphon_protocol::connection::Connection;
+    use antiphon_spec::{
+        identity::UserHandle,
+        message::{relay::Called, server_server::ToPeerServer},
+    };
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    /// So many threads lead so many links each over one connection.
+    const THREADS: u64 = 4;
+    const LINKS: u64 = 500;
+
+    //= spec/text/relay.md#opening
+    //= type=test
+    //# RELAY-007: An end that opens links on a connection MUST number them in ascending order, with odd numbers if it dialled the connection and with even ones if it accepted it.
+    #[tokio::test]
+    async fn links_that_are_led_at_the_same_time_are_asked_for_in_ascending_order() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let writer = Connection::<_, ToPeerServer, FromPeerServer>::over(near).split().1;
+        let outbox = Outbox::start(writer, 1 << 20, &TaskTracker::new());
+        let end = RelayEnd::new(Outlet::DialledPeer(outbox));
+        let handle: UserHandle = "00000000000000000000000000000001@home.example".parse().unwrap();
+        let called = Called::User(handle.clone());
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..LINKS {
+                        let call =
+                            RelayCall { link: LinkNumber(0), called: called.clone(), caller: handle.clone() };
+                        let relayed = Arc::new(Relayed::new(Arc::clone(&end), LinkNumber(0)));
+                        assert!(relayed.lead_to(Arc::clone(&end), call));
+                    }
+                });
+            }
+        });
+        let mut peer = Connection::<_, FromPeerServer, ToPeerServer>::over(far);
+        for number in 0..THREADS * LINKS {
+            let message = peer.receive().await.unwrap();
+            let ToPeerServer::RelayCall(call) = message else { panic!("{message:?}") };
+            assert_eq!(call.link, LinkNumber(2 * number + 1));
         }
     }
 }

@@ -58,16 +58,14 @@ impl Relayed {
 
     /// Leads the link on to the called side, and asks there; `false` if that connection is gone.
     pub(super) fn lead_to(self: &Arc<Self>, end: Arc<RelayEnd>, call: RelayCall) -> bool {
-        let Some(link) = end.attach(self) else { return false };
         // Nothing that the caller's side does may come between: a close has to come after what it closes.
         let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
         if machine.is_ended() {
-            end.detach(link);
-        } else {
-            end.call(link, call);
-            // Set once: one task leads the link on, and it ends with that.
-            let _ = self.called.set((end, link));
+            return true;
         }
+        let Some(link) = end.call(self, call) else { return false };
+        // Set once: one task leads the link on, and it ends with that.
+        let _ = self.called.set((end, link));
         true
     }
 
