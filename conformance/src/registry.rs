@@ -138,7 +138,10 @@ mod tests {
             .map(|mutant| mutant.name())
             .chain(MachineMutant::ALL.iter().map(|mutant| mutant.name()))
             .collect();
-        let text = include_str!("../../spec/text/attacks.md");
+        let text = concat!(
+            include_str!("../../spec/text/attacks.md"),
+            include_str!("../../spec/text/certificate-attacks.md")
+        );
         let shown = text
             .lines()
             .filter(|line| line.starts_with("| "))
@@ -152,5 +155,31 @@ mod tests {
             );
         }
         assert!(named > 30, "only {named} names were found");
+    }
+
+    #[test]
+    fn each_attack_with_a_certificate_is_refused_for_the_reason_of_its_row() {
+        let cases = all().unwrap();
+        let text = include_str!("../../spec/text/certificate-attacks.md");
+        let mut attacks = 0;
+        for row in text.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+            let columns: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+            let [attack, _, reason, shown] = columns.as_slice() else { panic!("not four columns: {row}") };
+            attacks += 1;
+            let Some(reason) = reason.strip_prefix('`').and_then(|reason| reason.strip_suffix('`')) else {
+                continue;
+            };
+            for name in shown.split('`').skip(1).step_by(2) {
+                let Some(case) = cases.iter().find(|case| case.id == name) else { continue };
+                if let Body::Vector(vector) = &case.body {
+                    let Expect::Reject { reasons, .. } = &vector.expect else { panic!("{name} is accepted") };
+                    assert!(
+                        reasons.iter().any(|allowed| allowed == reason),
+                        "{attack}: {name} is for {reasons:?}"
+                    );
+                }
+            }
+        }
+        assert!(attacks >= 40, "only {attacks} attacks");
     }
 }

@@ -20,7 +20,7 @@
 //! | `first-epoch` | `creator`: a member's record, `nonce` | `epoch`, `hash` |
 //! | `next-epoch` | `epoch`, `change` | `epoch`, `hash`; rejected with `impossible` |
 //! | `judge` | `preferences`, `asker` | `judgement`: `allow` or `deny` |
-//! | `identify` | `channel`, `end`, `root`, `chain`, `now`; `identity`, `key`: whom was dialled | `identity`, `key` |
+//! | `identify` | `channel`, `end`, `root`, `chain`, `now`; `identity`, `key`: whom was dialled | `identity`, `key`; rejected with a `reason` too, one of the table in the chapter *Certificates* |
 //! | `verify-possession`, `verify-grant`, `verify-ticket`, `verify-commitment` | `key`: the expected signer's, `hex` | `claims` |
 //! | `judge-ticket` | `epoch`, `keys`, `peer`: {`handle`, `key`}, `now`, `hex` | `newcomer`: a member's record |
 //! | `trace` | `me`: {`seed`, `handle`, `relay`}, `keys`, `events` | `steps`: for each event an array of actions |
@@ -106,13 +106,17 @@ fn compare(case: &VectorCase, answer: &Value) -> Result<(), Failure> {
             }
             Ok(())
         }
-        (Expect::Reject { errors, .. }, Some("reject")) => {
-            let code = answer.get("error").and_then(Value::as_str).unwrap_or_default();
-            if errors.iter().any(|error| error == code) {
-                Ok(())
-            } else {
-                Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer))
+        (Expect::Reject { errors, reasons, .. }, Some("reject")) => {
+            let text = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+            let (code, reason) = (text("error"), text("reason"));
+            if !errors.iter().any(|error| error == code) {
+                return Err(Failure::unexpected(format!("a rejection with {}", errors.join(" or ")), answer));
             }
+            if !reasons.is_empty() && !reasons.iter().any(|allowed| allowed == reason) {
+                let expected = format!("a rejection for the reason {}", reasons.join(" or "));
+                return Err(Failure::unexpected(expected, answer));
+            }
+            Ok(())
         }
         (Expect::Accept { .. }, _) => Err(Failure::unexpected("accept", answer)),
         (Expect::Reject { errors, .. }, _) => {
@@ -208,10 +212,13 @@ mod tests {
                     answer.insert("verdict".to_owned(), "accept".into());
                     answer
                 }
-                Expect::Reject { errors, .. } => {
+                Expect::Reject { errors, reasons, .. } => {
                     let mut answer = Map::new();
                     answer.insert("verdict".to_owned(), "reject".into());
                     answer.insert("error".to_owned(), errors[0].clone().into());
+                    if let Some(reason) = reasons.first() {
+                        answer.insert("reason".to_owned(), reason.clone().into());
+                    }
                     answer
                 }
             };

@@ -61,6 +61,24 @@ mutants! {
     RoleUnchecked = "role-unchecked" breaks "CERT-021",
     /// Of several identities in a certificate the first counts.
     TwoIdentitiesAccepted = "two-identities-accepted" breaks "CERT-015",
+    /// A user's certificate may live as long as its issuer likes.
+    LifetimeUnchecked = "lifetime-unchecked" breaks "CERT-029",
+    /// A certificate may be for a key that signs nothing, or that signs certificates.
+    KeyUsageUnchecked = "key-usage-unchecked" breaks "CERT-030",
+    /// A certificate may be for more than its kind.
+    PurposeBeyondKindAccepted = "purpose-beyond-kind-accepted" breaks "CERT-031",
+    /// Who shows a certificate need not hold its key.
+    KeyPossessionUnchecked = "key-possession-unchecked" breaks "CERT-032",
+    /// A peer may send any number of certificates.
+    ChainLengthUnchecked = "chain-length-unchecked" breaks "CERT-028",
+    /// A user's certificate may come from the root, and a server's from an authority for users.
+    PathShapeUnchecked = "path-shape-unchecked" breaks "CERT-019",
+    /// A name is converted into its one form instead of being refused.
+    NameConverted = "name-converted" breaks "CERT-016",
+    /// A key under which anything verifies is taken.
+    WeakKeyAccepted = "weak-key-accepted" breaks "CERT-020",
+    /// Every refused certificate gets the same alert.
+    AlertUndistinguished = "alert-undistinguished" breaks "CERT-033",
     /// The algorithm in a signed object need not be the one of the signer's key.
     AlgorithmUnchecked = "algorithm-unchecked" breaks "SIGN-007",
     /// The key in a signed object need not be the signer's.

@@ -3,6 +3,7 @@
 mod client;
 mod directory;
 mod pki;
+mod reason;
 mod server;
 mod started;
 mod wire;

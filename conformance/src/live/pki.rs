@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use antiphon_protocol::{
-    certificate::{Authority, Serial, Trust, UserIssuer, Validity},
+    certificate::{Authority, Serial, Template, Trust, UserIssuer, Validity},
     connection::{Acceptor, Dialler},
     key::{KeyAlgorithm, KeyPair},
     tls::{Clock, Credentials, Port, SystemClock, now},
@@ -64,6 +64,18 @@ impl Pki {
         let key = key()?;
         let issued = self.authority.issue_server(name, key.public_key(), validity(&self.clock), serial()?);
         Ok((issued.map_err(Failure::harness)?, key))
+    }
+
+    /// A server that the root certified without saying what its key is for.
+    pub(in crate::live) fn server_without_key_usage(
+        &self,
+        name: &ServerName,
+    ) -> Result<Credentials, Failure> {
+        let key = key()?;
+        let mut template = Template::server(name, validity(&self.clock), serial()?);
+        template.key_usages.clear();
+        let certificate = template.signed_by(&key, self.authority.certificate(), self.authority.key());
+        Credentials::new(vec![certificate.map_err(Failure::harness)?], &key).map_err(Failure::harness)
     }
 
     /// A directory node's certificate, and its key.

@@ -85,6 +85,9 @@ pub(crate) enum Expect {
         phase: Phase,
         /// With one of these codes.
         errors: Vec<String>,
+        /// For one of these reasons, where they are told apart.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        reasons: Vec<String>,
     },
 }
 
@@ -172,9 +175,17 @@ impl Draft {
 
     /// Refused with one of these codes, where the twin is accepted.
     pub(crate) fn reject(mut self, phase: Phase, errors: &[&str], twin: impl Into<String>) -> Self {
-        self.0.expect =
-            Expect::Reject { phase, errors: errors.iter().map(|code| (*code).to_owned()).collect() };
+        let errors = errors.iter().map(|code| (*code).to_owned()).collect();
+        self.0.expect = Expect::Reject { phase, errors, reasons: Vec::new() };
         self.0.twin = Some(twin.into());
+        self
+    }
+
+    /// Refused for one of these reasons.
+    pub(crate) fn reasons(mut self, allowed: &[&str]) -> Self {
+        if let Expect::Reject { reasons, .. } = &mut self.0.expect {
+            *reasons = allowed.iter().map(|reason| (*reason).to_owned()).collect();
+        }
         self
     }
 

@@ -59,7 +59,7 @@ pub(super) fn identify(_: &mut Shim, question: Value) -> Result<Answer, BadQuest
             ("identity", identity_name(peer.identity()).into()),
             ("key", digits(&peer.key().key_hash().0)),
         ]),
-        Err(_) => Answer::reject(ErrorCode::CertificateRefused),
+        Err(refused) => Answer::Reject(ErrorCode::CertificateRefused.as_str(), Some(refused.rule.reason())),
     })
 }
 

@@ -68,8 +68,8 @@ impl BadQuestion {
 enum Answer {
     /// Taken; these fields say what came out.
     Accept(Map<String, Value>),
-    /// Refused.
-    Reject(&'static str),
+    /// Refused, with this code, and for certificates with this reason.
+    Reject(&'static str, Option<&'static str>),
 }
 
 impl Answer {
@@ -78,7 +78,7 @@ impl Answer {
     }
 
     fn reject(code: ErrorCode) -> Self {
-        Self::Reject(code.as_str())
+        Self::Reject(code.as_str(), None)
     }
 
     fn into_json(self) -> Value {
@@ -87,7 +87,8 @@ impl Answer {
                 fields.insert("verdict".to_owned(), "accept".into());
                 Value::Object(fields)
             }
-            Self::Reject(code) => json!({"verdict": "reject", "error": code}),
+            Self::Reject(code, None) => json!({"verdict": "reject", "error": code}),
+            Self::Reject(code, Some(reason)) => json!({"verdict": "reject", "error": code, "reason": reason}),
         }
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn next_epoch(_: &mut Shim, question: Value) -> Result<Answer, BadQue
     };
     match before.next(hash_epoch(&before), change) {
         Ok(after) => epoch(&after),
-        Err(_) => Ok(Answer::Reject("impossible")),
+        Err(_) => Ok(Answer::Reject("impossible", None)),
     }
 }
 

@@ -231,16 +231,26 @@ pub fn identify(
     };
     let refused =
         |certificate: &[u8], rule| CertificateRefused { rule, certificate: profile::describe(certificate) };
-    if chain.len() > CHAIN_LENGTH_MAX {
+    if chain.len() > CHAIN_LENGTH_MAX && !active(Mutant::ChainLengthUnchecked) {
         return Err(refused(end, Rule::ChainTooLong));
     }
     let now = if active(Mutant::ExpiryUnchecked) { within_validity(end).unwrap_or(now) } else { now };
     let entity = EndEntityCert::try_from(end).map_err(|error| refused(end, rule_of(&error)))?;
     let roots = std::slice::from_ref(&trust.root);
     let usage = webpki::KeyUsage::required(demand.purpose());
-    let path = entity
-        .verify_for_usage(SIGNATURE_ALGORITHMS, roots, others, now, usage, None, None)
-        .map_err(|error| refused(culprit(&error, chain, now), rule_of(&error)))?;
+    let path = entity.verify_for_usage(SIGNATURE_ALGORITHMS, roots, others, now, usage, None, None).map_err(
+        |error| {
+            // A root has no purpose. One that is sent along, and isn't the one that counts, would hide the reason.
+            let others: Vec<CertificateDer<'_>> =
+                others.iter().filter(|certificate| !profile::is_self_issued(certificate)).cloned().collect();
+            let without_roots = || {
+                entity.verify_for_usage(SIGNATURE_ALGORITHMS, roots, &others, now, usage, None, None).err()
+            };
+            let is_purpose = rule_of(&error) == Rule::WrongPurpose;
+            let error = is_purpose.then(without_roots).flatten().unwrap_or(error);
+            refused(culprit(&error, chain, now), rule_of(&error))
+        },
+    )?;
 
     let certificate = profile::parse(end).map_err(|rule| refused(end, rule))?;
     let peer = read_end(&certificate).map_err(|rule| refused(end, rule))?;
@@ -261,7 +271,8 @@ fn read_end(certificate: &X509Certificate<'_>) -> Result<VerifiedPeer, Rule> {
     let validity = certificate.validity();
     let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     let lifetime = Duration::from_secs(not_before.abs_diff(not_after));
-    if role == Role::User && lifetime > USER_CERTIFICATE_LIFETIME {
+    let is_too_long = role == Role::User && lifetime > USER_CERTIFICATE_LIFETIME;
+    if is_too_long && !active(Mutant::LifetimeUnchecked) {
         return Err(Rule::LifetimeTooLong);
     }
     let timestamp = |seconds| Timestamp(u64::try_from(seconds).unwrap_or(0));
@@ -280,9 +291,16 @@ fn read_path(
     let (issuer, more) = (issuers.next(), issuers.next().is_some());
     let handle = match identity {
         Identity::User(handle) => handle,
-        Identity::Server(_) | Identity::DirectoryNode(_) if issuer.is_none() => return Ok(()),
+        Identity::Server(_) | Identity::DirectoryNode(_)
+            if issuer.is_none() || active(Mutant::PathShapeUnchecked) =>
+        {
+            return Ok(());
+        }
         Identity::Server(_) | Identity::DirectoryNode(_) => return Err((None, Rule::RootDidNotIssue)),
     };
+    if issuer.is_none() && active(Mutant::PathShapeUnchecked) {
+        return Ok(());
+    }
     let issuer = issuer.ok_or((None, Rule::HomeDidNotIssue))?.der();
     if more {
         return Err((None, Rule::PathTooLong));

@@ -38,12 +38,19 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Rule> {
     }
 }
 
+/// Whether a certificate names itself as its issuer, as a root does.
+pub(super) fn is_self_issued(der: &[u8]) -> bool {
+    parse(der).is_ok_and(|certificate| certificate.subject().as_raw() == certificate.issuer().as_raw())
+}
+
 /// The one identity of an end of a connection.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a name of any other kind, now or later, is no identity")]
 pub(super) fn identity(certificate: &X509Certificate<'_>) -> Result<Identity, Rule> {
     match name(certificate)? {
         GeneralName::DNSName(text) => text.parse().map(Identity::Server).map_err(|_| Rule::InvalidIdentity),
         GeneralName::URI(text) => {
+            let converted = converted(text);
+            let text = converted.as_deref().unwrap_or(text);
             let user = text.strip_prefix(USER_PREFIX).and_then(|handle| handle.parse().ok());
             let node = || text.strip_prefix(NODE_PREFIX).and_then(|name| name.parse().ok());
             user.map(Identity::User)
@@ -52,6 +59,11 @@ pub(super) fn identity(certificate: &X509Certificate<'_>) -> Result<Identity, Ru
         }
         _ => Err(Rule::InvalidIdentity),
     }
+}
+
+/// For the mutant that converts: a name in lower case, without what some would take off its end.
+fn converted(text: &str) -> Option<String> {
+    active(Mutant::NameConverted).then(|| text.trim_end_matches(['.', ' ', '\n']).to_ascii_lowercase())
 }
 
 /// The server whose users an authority vouches for.
@@ -76,6 +88,9 @@ fn name<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a GeneralName<'a>,
 
 /// An end of a connection signs handshakes, and no certificates.
 pub(super) fn check_end_usage(certificate: &X509Certificate<'_>, role: Role) -> Result<(), Rule> {
+    if active(Mutant::KeyUsageUnchecked) {
+        return check_purpose(certificate, role != Role::User);
+    }
     let usage = certificate.key_usage().map_err(|_| Rule::Malformed)?.ok_or(Rule::WrongKeyUsage)?;
     if !usage.value.digital_signature() || usage.value.key_cert_sign() {
         return Err(Rule::WrongKeyUsage);
@@ -106,7 +121,12 @@ fn check_purpose(certificate: &X509Certificate<'_>, server_too: bool) -> Result<
         ref other,
     } = *extension.ok_or(Rule::WrongPurpose)?.value;
     let more = any || code_signing || email_protection || time_stamping || ocsp_signing || !other.is_empty();
-    if client_auth && server_auth == server_too && !more { Ok(()) } else { Err(Rule::WrongPurpose) }
+    let is_beyond = active(Mutant::PurposeBeyondKindAccepted) && client_auth;
+    if client_auth && server_auth == server_too && !more || is_beyond {
+        Ok(())
+    } else {
+        Err(Rule::WrongPurpose)
+    }
 }
 
 /// The names and the serial number of a certificate, for people.

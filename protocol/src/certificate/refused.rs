@@ -93,6 +93,39 @@ pub enum CertificateRule {
     WrongKey(KeyHash),
 }
 
+impl CertificateRule {
+    /// The reason's name in the table of the text (chapter *Certificates*, section *Refusing*).
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::ChainTooLong => "too-many",
+            Self::Malformed => "malformed",
+            Self::Expired(_) => "expired",
+            Self::NotYetValid(_) => "not-yet-valid",
+            Self::UnknownRoot => "unknown-root",
+            Self::BadSignature => "bad-signature",
+            Self::IsAuthority => "is-authority",
+            Self::IssuerNotAuthority => "issuer-not-authority",
+            Self::PathTooLong => "path-too-long",
+            Self::OutsideConstraint => "outside-constraint",
+            Self::WrongPurpose => "wrong-purpose",
+            Self::WrongKeyUsage => "wrong-key-usage",
+            Self::UnknownCriticalExtension => "unknown-critical-extension",
+            Self::KeyNotAccepted => "key-not-accepted",
+            Self::NoIdentity => "no-identity",
+            Self::TwoIdentities => "two-identities",
+            Self::InvalidIdentity => "invalid-identity",
+            Self::HomeDidNotIssue => "home-did-not-issue",
+            Self::RootDidNotIssue => "root-did-not-issue",
+            Self::LifetimeTooLong => "lifetime-too-long",
+            Self::WrongRole { .. } => "wrong-role",
+            Self::WrongPeer(_) => "wrong-peer",
+            Self::WrongKey(_) => "wrong-key",
+        }
+    }
+}
+
 /// A certificate was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateRefused {

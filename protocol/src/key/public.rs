@@ -8,6 +8,8 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey},
 };
 
+use crate::mutant::{Mutant, active};
+
 /// The signature algorithms of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyAlgorithm {
@@ -97,7 +99,9 @@ impl PublicKey {
             return Err(InvalidPublicKey);
         }
         let verifying = match algorithm {
-            KeyAlgorithm::Ed25519 if is_above_prime(raw) || is_of_small_order(raw) => {
+            KeyAlgorithm::Ed25519
+                if (is_above_prime(raw) || is_of_small_order(raw)) && !active(Mutant::WeakKeyAccepted) =>
+            {
                 return Err(InvalidPublicKey);
             }
             KeyAlgorithm::Ed25519 => ParsedPublicKey::new(&ED25519, raw),

@@ -13,6 +13,7 @@ use tokio_rustls::{
 use super::*;
 use crate::{
     certificate::{CertificateRule, End},
+    key::KeyAlgorithm,
     testing::{NOW, Town, channels, node, other_server, server, user},
 };
 
@@ -136,11 +137,18 @@ async fn every_channel_but_registration_asks_for_a_certificate() {
 #[tokio::test]
 async fn a_dialler_is_judged_by_the_channel_that_it_named() {
     let (town, strangers) = (Town::new(1), Town::new(2));
-    for (who, town_of, channel, rule) in [
-        (server(), &town, Channel::ClientServer, "it is a server's"),
-        (user(1), &town, Channel::ServerServer, "it is a user's"),
-        (node(), &town, Channel::ServerServer, "it is a directory node's"),
-        (user(1), &strangers, Channel::ClientServer, "does not lead to the root"),
+    let denied = AlertDescription::AccessDenied;
+    for (who, town_of, channel, rule, told) in [
+        (server(), &town, Channel::ClientServer, "it is a server's", denied),
+        (user(1), &town, Channel::ServerServer, "it is a user's", denied),
+        (node(), &town, Channel::ServerServer, "it is a directory node's", denied),
+        (
+            user(1),
+            &strangers,
+            Channel::ClientServer,
+            "does not lead to the root",
+            AlertDescription::UnknownCA,
+        ),
     ] {
         let credentials = town_of.credentials(&who);
         let demand = Demand::new(channel, End::Accepting);
@@ -149,8 +157,30 @@ async fn a_dialler_is_judged_by_the_channel_that_it_named() {
         assert!(met.accepted.is_err());
         let refused = met.acceptor_found.refused().unwrap().to_string();
         assert!(refused.contains(rule), "{refused}");
-        assert!(alert(&mut met.dialled.unwrap()).await.is_some());
+        // CERT-033
+        assert_eq!(alert(&mut met.dialled.unwrap()).await, Some(told), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn who_shows_a_certificate_holds_its_key() {
+    // CERT-032, at both ends.
+    let town = Town::new(1);
+    let stolen = |whose: &Identity| {
+        let other = KeyPair::generate(KeyAlgorithm::Ed25519).unwrap();
+        Credentials::unchecked(town.credentials(whose).chain().to_vec(), &other).unwrap()
+    };
+    let demand = Demand::new(Channel::ClientServer, End::Accepting);
+    let dialler = stolen(&user(1));
+    let dialler =
+        client_config(Channel::ClientServer, Some(&dialler), &town.trust, &town.clock(), demand).unwrap();
+    let met = meet(dialler, acceptor(&town, Port::Authenticated, &server())).await;
+    assert!(met.accepted.is_err());
+    assert_eq!(alert(&mut met.dialled.unwrap()).await, Some(AlertDescription::DecryptError));
+    let accepting =
+        server_config(Port::Authenticated, &stolen(&server()), &town.trust, &town.clock()).unwrap();
+    let met = meet(client(&town, Channel::ClientServer, Some(&user(1))), accepting).await;
+    assert!(met.dialled.is_err() && met.accepted.is_err());
 }
 
 #[tokio::test]

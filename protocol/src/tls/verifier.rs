@@ -20,6 +20,7 @@ use super::{Credentials, Port, provider};
 use crate::{
     certificate::{CertificateRefused, CertificateRule as Rule, Demand, End, Trust, VerifiedPeer, identify},
     channel::Channel,
+    mutant::{Mutant, active},
 };
 
 /// What one handshake found out. All copies share one finding.
@@ -67,7 +68,12 @@ impl Outcome {
 }
 
 /// The alert that the peer gets for a broken rule.
+//= spec/text/certificates.md#refusing
+//# CERT-033: An end that refuses a peer's certificate with a TLS alert MUST send an alert that the table names for a reason that applies to the certificate.
 fn told(rule: &Rule) -> CertificateError {
+    if active(Mutant::AlertUndistinguished) {
+        return CertificateError::ApplicationVerificationFailure;
+    }
     match rule {
         Rule::Expired(_) => CertificateError::Expired,
         Rule::NotYetValid(_) => CertificateError::NotValidYet,
@@ -143,6 +149,11 @@ fn verify_handshake(
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, rustls::Error> {
+    //= spec/text/certificates.md#verifying
+    //# CERT-032: An end MUST refuse a peer that doesn't prove in the handshake that it holds the secret key of its certificate.
+    if active(Mutant::KeyPossessionUnchecked) {
+        return Ok(HandshakeSignatureValid::assertion());
+    }
     let algorithms = &provider().signature_verification_algorithms;
     rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
 }

@@ -41,62 +41,84 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
     "client-dial/link-hello" ["WIRE-002", "WIRE-001", "WIRE-007", "WIRE-009", "WIRE-010"]
         "what a client offers in TLS when it dials another client" => link_hello;
     "client-dial/other-name" ["CERT-022"] twin "client-registration/registers"
-        "the server has another name than the one that was dialled" => |world| refuses(world, |realm, key| {
+        "the server has another name than the one that was dialled" => |world| refuses(world, "wrong-peer", |realm, key| {
             credentials(realm, &Template::server(&realm.elsewhere.name, today(), serial()?), key)
         });
     "client-dial/other-root" ["CERT-008", "CERT-025"] twin "client-registration/registers"
-        "the server's certificate is under another root" => |world| refuses(world, |_, key| {
+        "the server's certificate is under another root" => |world| refuses(world, "unknown-root", |_, key| {
             let other = Realm::new()?;
             credentials(&other, &Template::server(&other.home.name, today(), serial()?), key)
         });
     "client-dial/expired" ["CERT-009"] twin "client-registration/registers"
-        "the server's certificate has expired" => |world| refuses(world, |realm, key| {
+        "the server's certificate has expired" => |world| refuses(world, "expired", |realm, key| {
             credentials(realm, &Template::server(&realm.home.name, yesterday(), serial()?), key)
         });
     "client-dial/not-yet-valid" ["CERT-009"] twin "client-registration/registers"
-        "the server's certificate is good from tomorrow" => |world| refuses(world, |realm, key| {
+        "the server's certificate is good from tomorrow" => |world| refuses(world, "not-yet-valid", |realm, key| {
             credentials(realm, &Template::server(&realm.home.name, tomorrow(), serial()?), key)
         });
     "client-dial/without-server-auth" ["CERT-013"] twin "client-registration/registers"
-        "the server's certificate is for dialling alone" => |world| refuses(world, |realm, key| {
+        "the server's certificate is for dialling alone" => |world| refuses(world, "wrong-purpose", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.extended_key_usages = vec![ExtendedKeyUsage::ClientAuth];
             credentials(realm, &template, key)
         });
     "client-dial/two-names" ["CERT-015"] twin "client-registration/registers"
-        "the server's certificate has two names, the right one first" => |world| refuses(world, |realm, key| {
+        "the server's certificate has two names, the right one first" => |world| refuses(world, "two-identities", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.names.push(Name::Dns(ELSEWHERE.to_owned()));
             credentials(realm, &template, key)
         });
     "client-dial/name-in-common-name" ["CERT-014", "CERT-015"] twin "client-registration/registers"
-        "the server's name is the common name, and there is no alternative name" => |world| refuses(world, |realm, key| {
+        "the server's name is the common name, and there is no alternative name" => |world| refuses(world, "no-identity", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.names.clear();
             template.common_name = Some(HOME.to_owned());
             credentials(realm, &template, key)
         });
     "client-dial/node-as-server" ["CERT-021"] twin "client-registration/registers"
-        "a directory node of the server's name answers" => |world| refuses(world, |realm, key| {
+        "a directory node of the server's name answers" => |world| refuses(world, "wrong-role", |realm, key| {
             credentials(realm, &Template::directory_node(&realm.home.name, today(), serial()?), key)
         });
     "client-dial/server-below-user-authority" ["CERT-019"] twin "client-registration/registers"
-        "the server's user authority issued its TLS certificate" => |world| refuses(world, |realm, key| {
+        "the server's user authority issued its TLS certificate" => |world| refuses(world, "wrong-purpose", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth, ExtendedKeyUsage::ClientAuth];
             let chain = realm.home.chain(&template, key.public_key())?;
             Credentials::unchecked(chain, key).map_err(Failure::harness)
         });
     "client-dial/authority-as-server" ["CERT-010"] twin "client-registration/registers"
-        "the server shows a certificate of an authority" => |world| refuses(world, |realm, key| {
+        "the server shows a certificate of an authority" => |world| refuses(world, "is-authority", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.authority = antiphon_protocol::certificate::AuthorityFlag::Yes(0);
             credentials(realm, &template, key)
         });
     "client-dial/unknown-critical-extension" ["CERT-008"] twin "client-registration/registers"
-        "the server's certificate has a critical extension that nobody knows" => |world| refuses(world, |realm, key| {
+        "the server's certificate has a critical extension that nobody knows" => |world| refuses(world, "unknown-critical-extension", |realm, key| {
             let mut template = Template::server(&realm.home.name, today(), serial()?);
             template.unknown_critical_extension = true;
+            credentials(realm, &template, key)
+        });
+    "client-dial/key-not-proved" ["CERT-032", "CERT-033"] twin "client-registration/registers"
+        "somebody shows the server's certificate and signs with another key" => |world| refuses(world, "not-proved", |realm, key| {
+            Credentials::unchecked(realm.home.credentials.chain().to_vec(), key).map_err(Failure::harness)
+        });
+    "client-dial/without-key-usage" ["CERT-030", "CERT-033"] twin "client-registration/registers"
+        "the server's certificate has no key usage" => |world| refuses(world, "wrong-key-usage", |realm, key| {
+            let mut template = Template::server(&realm.home.name, today(), serial()?);
+            template.key_usages.clear();
+            credentials(realm, &template, key)
+        });
+    "client-dial/for-code-too" ["CERT-031", "CERT-033"] twin "client-registration/registers"
+        "the server's certificate is for signing code too" => |world| refuses(world, "wrong-purpose", |realm, key| {
+            let mut template = Template::server(&realm.home.name, today(), serial()?);
+            template.extended_key_usages.push(ExtendedKeyUsage::CodeSigning);
+            credentials(realm, &template, key)
+        });
+    "client-dial/wildcard" ["CERT-016", "CERT-033"] twin "client-registration/registers"
+        "the server's name has a wildcard" => |world| refuses(world, "invalid-identity", |realm, key| {
+            let mut template = Template::server(&realm.home.name, today(), serial()?);
+            template.names = vec![Name::Dns("*.example".to_owned())];
             credentials(realm, &template, key)
         });
     "client-dial/other-name-at-login" ["CERT-022"] twin "client-registration/registers"
@@ -160,10 +182,10 @@ async fn link_hello(world: Arc<World>) -> Result<(), Failure> {
 
 type Shown = fn(&Realm, &KeyPair) -> Result<Credentials, Failure>;
 
-async fn refuses(world: Arc<World>, shown: Shown) -> Result<(), Failure> {
+async fn refuses(world: Arc<World>, reason: &'static str, shown: Shown) -> Result<(), Failure> {
     let (realm, server, mut client, id) = registering(&world).await?;
     let acceptor = server.acceptor(Port::Registration, &shown(&realm, &key()?)?);
-    is_refused(&acceptor, server.knocked(Port::Registration).await?).await?;
+    is_refused(&acceptor, server.knocked(Port::Registration).await?, reason).await?;
     client.answered(id, "refused").await.map(drop)
 }
 
@@ -173,7 +195,7 @@ async fn other_name_at_login(world: Arc<World>) -> Result<(), Failure> {
     client.answered(id, "registered").await?;
     let id = client.command(json!({"command": "login"})).await?;
     let acceptor = server.acceptor(Port::Authenticated, &realm.elsewhere.credentials);
-    is_refused(&acceptor, server.knocked(Port::Authenticated).await?).await?;
+    is_refused(&acceptor, server.knocked(Port::Authenticated).await?, "wrong-peer").await?;
     client.answered(id, "refused").await.map(drop)
 }
 

@@ -148,7 +148,7 @@ async fn address_of_another(world: Arc<World>) -> Result<(), Failure> {
     let (a, b) = (scene.a.handle.clone(), scene.b.address);
     scene.server.book(|book| book.addresses.insert(a, ContactAddress(b.0)));
     let session = wants_to_invite(&mut scene).await?;
-    scene.b.is_refused().await?;
+    scene.b.is_refused("wrong-peer").await?;
     let fields = json!({"session": named(session), "handle": scene.a.handle, "code": "unavailable"});
     scene.client.tells("invitation-failed", fields).await
 }

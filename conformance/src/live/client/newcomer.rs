@@ -108,7 +108,7 @@ async fn is_off(scene: &mut Scene, mut to_a: Link, epoch: &Epoch) -> Result<(), 
 async fn other_key(world: Arc<World>) -> Result<(), Failure> {
     let describe = |scene: &Scene| Member { key: scene.c.key.key_hash(), ..scene.b.member() };
     let (mut scene, to_a, epoch) = welcomed_with(&world, describe).await?;
-    scene.b.is_refused().await?;
+    scene.b.is_refused("wrong-key").await?;
     is_off(&mut scene, to_a, &epoch).await
 }
 
@@ -118,7 +118,7 @@ async fn other_handle(world: Arc<World>) -> Result<(), Failure> {
         scene.b.member()
     };
     let (mut scene, to_a, epoch) = welcomed_with(&world, describe).await?;
-    scene.c.is_refused().await?;
+    scene.c.is_refused("wrong-peer").await?;
     is_off(&mut scene, to_a, &epoch).await
 }
 

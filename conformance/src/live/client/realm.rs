@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::line::Link;
-use crate::{case::Failure, process::PATIENCE};
+use crate::{case::Failure, live::reason, process::PATIENCE};
 
 /// The home server of the client under test.
 pub(super) const HOME: &str = "home.example";
@@ -241,16 +241,17 @@ impl Person {
     }
 
     /// Offers this person's certificate to whoever dials next, who is to refuse it: no greeting is sent.
-    pub(super) async fn is_refused(&self) -> Result<(), Failure> {
-        is_refused(&self.acceptor(), self.knocked().await?).await
+    pub(super) async fn is_refused(&self, reason: &str) -> Result<(), Failure> {
+        is_refused(&self.acceptor(), self.knocked().await?, reason).await
     }
 }
 
 /// Offers a certificate to a dialler, who is to end the handshake: in TLS 1.3 the dialler speaks last, so that the
-/// handshake cannot be over at this end before the dialler has taken the certificate.
-pub(super) async fn is_refused(acceptor: &Acceptor, stream: TcpStream) -> Result<(), Failure> {
+/// handshake cannot be over at this end before the dialler has taken the certificate. An alert fits the reason.
+pub(super) async fn is_refused(acceptor: &Acceptor, stream: TcpStream, reason: &str) -> Result<(), Failure> {
     match acceptor.accept(stream).await {
-        Err(AcceptError::Alert(_) | AcceptError::Handshake(_)) => Ok(()),
+        Err(AcceptError::Alert(alert)) => reason::fits(reason, alert),
+        Err(AcceptError::Handshake(_)) => Ok(()),
         Err(error) => Err(Failure::unexpected("a TLS alert that refuses the certificate", error)),
         Ok(_) => {
             Err(Failure::unexpected("a TLS alert that refuses the certificate", "the handshake went through"))

@@ -216,7 +216,7 @@ async fn other_at_address(world: Arc<World>) -> Result<(), Failure> {
         book.relayed.insert(a, scene.a.address);
     });
     let session = invites(&mut scene).await?;
-    scene.b.is_refused().await?;
+    scene.b.is_refused("wrong-peer").await?;
     is_invited(&scene, session).await.map(drop)
 }
 
@@ -225,7 +225,7 @@ async fn other_answers(world: Arc<World>) -> Result<(), Failure> {
     let (a, b) = (scene.a.handle.clone(), scene.b.address);
     scene.server.book(|book| book.relayed.insert(a, b));
     let session = invites(&mut scene).await?;
-    scene.b.is_refused().await?;
+    scene.b.is_refused("wrong-peer").await?;
     fails(&mut scene, session).await
 }
 

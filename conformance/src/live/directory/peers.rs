@@ -39,6 +39,20 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(async move { is_refused(&Stage::shared(&world).await?, Who::Nobody).await }),
     ),
     case(
+        "directory/server-without-the-key-is-refused",
+        &["CERT-032", "CERT-033"],
+        Some("directory/find-nothing"),
+        "Somebody shows a server's certificate and signs with another key: refused.",
+        |world| Box::pin(async move { is_refused(&Stage::shared(&world).await?, Who::Impostor).await }),
+    ),
+    case(
+        "directory/server-without-key-usage-is-refused",
+        &["CERT-030", "CERT-033"],
+        Some("directory/find-nothing"),
+        "A server whose certificate has no key usage is refused.",
+        |world| Box::pin(async move { is_refused(&Stage::shared(&world).await?, Who::Unsigning).await }),
+    ),
+    case(
         "directory/many-requests-at-once",
         &["WIRE-058", "WIRE-059"],
         None,

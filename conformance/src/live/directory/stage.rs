@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use antiphon_protocol::{certificate::UserIssuer, connection::DialError};
+use antiphon_protocol::{certificate::UserIssuer, connection::DialError, tls::Credentials};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, ObjectHandle, ServerName, UserHandle},
@@ -26,6 +26,7 @@ use crate::{
     live::{
         World,
         pki::{self, Pki},
+        reason,
         server::{Link, want},
         started::{Started, write_certificate, write_key},
     },
@@ -47,6 +48,10 @@ pub(super) enum Who {
     Stranger,
     /// Somebody without a certificate.
     Nobody,
+    /// Somebody with a server's certificate and another key.
+    Impostor,
+    /// A server whose certificate has no key usage.
+    Unsigning,
 }
 
 /// Everything but the process.
@@ -170,6 +175,11 @@ impl Stage {
             Who::Nobody => None,
             Who::Node => Some(pki.credentials(&Identity::DirectoryNode(name))?),
             Who::Stranger => Some(Pki::new()?.credentials(&Identity::Server(name))?),
+            Who::Impostor => {
+                let chain = pki.credentials(&Identity::Server(name))?.chain().to_vec();
+                Some(Credentials::unchecked(chain, &pki::key()?).map_err(Failure::harness)?)
+            }
+            Who::Unsigning => Some(pki.server_without_key_usage(&name)?),
             Who::User => {
                 let (certificate, key) = pki.user_ca(&name)?;
                 let issuer = UserIssuer::load(certificate, key).map_err(Failure::harness)?;
@@ -177,9 +187,16 @@ impl Stage {
                 Some(pki.user(&issuer, &user, &pki::key()?)?)
             }
         };
+        let reason = match who {
+            Who::Nobody => "missing",
+            Who::Node | Who::User => "wrong-role",
+            Who::Stranger => "unknown-root",
+            Who::Impostor => "not-proved",
+            Who::Unsigning => "wrong-key-usage",
+        };
         let dialler = pki.dialler(credentials);
         match dialler.dial::<ToDirectoryNode>(self.address, &self.whom(), None).await {
-            Err(DialError::Alert(_)) => Ok(()),
+            Err(DialError::Alert(alert)) => reason::fits(reason, alert),
             Err(error) if error.code() == Some(ErrorCode::CertificateRefused) => Ok(()),
             Err(error) => {
                 Err(Failure::unexpected("a TLS alert, or certificate-refused", format!("{error:?}")))

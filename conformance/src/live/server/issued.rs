@@ -40,7 +40,7 @@ pub(super) const CASES: &[LiveCase] = &[
     ),
     case(
         "issued/key-usage",
-        &["CERT-007"],
+        &["CERT-027"],
         "The key usage of a user's certificate is digitalSignature alone.",
         |world| Box::pin(key_usage(world)),
     ),

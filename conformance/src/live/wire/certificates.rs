@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_protocol::{
     certificate::{
-        Authority, AuthorityFlag, ExtendedKeyUsage, Name, Serial, Template, Validity, identity_name,
+        Authority, AuthorityFlag, ExtendedKeyUsage, KeyUsage, Name, Serial, Template, Validity, identity_name,
     },
     channel::Channel,
     key::{KeyAlgorithm, KeyPair},
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     case::Failure,
     live::{
-        LiveCase, World,
+        LiveCase, World, reason,
         server::stage::{Done, Stage},
     },
 };
@@ -38,13 +38,13 @@ const DAY: u64 = 24 * 3600;
 
 /// A case of a refused certificate, after which one that is right is taken.
 macro_rules! refuses {
-    ($id:literal, $requirement:literal, $about:literal, $channel:ident, $show:expr) => {
+    ($id:literal, $requirement:literal, $reason:literal, $about:literal, $channel:ident, $show:expr) => {
         refused(
             concat!("certificate/", $id),
-            &[$requirement, "CERT-025", "CERT-026", "WIRE-037"],
+            &[$requirement, "CERT-025", "CERT-026", "CERT-033", "WIRE-037"],
             "certificate/right",
             $about,
-            |world| Box::pin(is_refused(world, Channel::$channel, $show)),
+            |world| Box::pin(is_refused(world, Channel::$channel, $reason, $show)),
         )
     };
 }
@@ -63,11 +63,14 @@ pub(super) const CASES: &[LiveCase] = &[
         "A user and a server whose keys, and whose issuer's, are of P-256 are greeted.",
         |world| Box::pin(right(world, KeyAlgorithm::P256)),
     ),
-    refuses!("of-nobody", "CERT-024", "A user shows no certificate.", ClientServer, |_| Ok(None)),
-    refuses!("of-no-server", "CERT-024", "A server shows no certificate.", ServerServer, |_| Ok(None)),
+    refuses!("of-nobody", "CERT-024", "missing", "A user shows no certificate.", ClientServer, |_| Ok(None)),
+    refuses!("of-no-server", "CERT-024", "missing", "A server shows no certificate.", ServerServer, |_| Ok(
+        None
+    )),
     refuses!(
         "under-another-root",
         "CERT-008",
+        "unknown-root",
         "A user's authority was certified by another root.",
         ClientServer,
         |town| { town.elsewhere()?.user(|_| {}) }
@@ -75,6 +78,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-under-another-root",
         "CERT-008",
+        "unknown-root",
         "A server was certified by another root.",
         ServerServer,
         |town| { town.elsewhere()?.server(|_| {}) }
@@ -82,6 +86,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "without-its-issuer",
         "CERT-008",
+        "unknown-root",
         "A user shows the own certificate without the authority's.",
         ClientServer,
         |town| {
@@ -92,6 +97,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "with-a-forged-signature",
         "CERT-008",
+        "bad-signature",
         "A user's certificate was signed with another key than its issuer's.",
         ClientServer,
         |town| {
@@ -102,6 +108,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "with-an-unknown-extension",
         "CERT-008",
+        "unknown-critical-extension",
         "A user's certificate has a critical extension that nobody knows.",
         ClientServer,
         |town| { town.user(|template| template.unknown_critical_extension = true) }
@@ -109,6 +116,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "expired",
         "CERT-009",
+        "expired",
         "A user's certificate was good until an hour ago.",
         ClientServer,
         |town| {
@@ -119,6 +127,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "not-yet-valid",
         "CERT-009",
+        "not-yet-valid",
         "A user's certificate is good from an hour ahead.",
         ClientServer,
         |town| {
@@ -129,6 +138,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-expired",
         "CERT-009",
+        "expired",
         "A server's certificate was good until an hour ago.",
         ServerServer,
         |town| {
@@ -139,6 +149,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-expired-authority",
         "CERT-009",
+        "expired",
         "The authority of a user was good until an hour ago.",
         ClientServer,
         |town| {
@@ -149,6 +160,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-as-a-user",
         "CERT-010",
+        "is-authority",
         "A user's certificate is an authority's as well.",
         ClientServer,
         |town| { town.user(|template| template.authority = AuthorityFlag::Yes(0)) }
@@ -156,6 +168,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-as-a-server",
         "CERT-010",
+        "is-authority",
         "A server's certificate is an authority's as well.",
         ServerServer,
         |town| { town.server(|template| template.authority = AuthorityFlag::Yes(0)) }
@@ -163,6 +176,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "issued-by-a-user",
         "CERT-011",
+        "issuer-not-authority",
         "A user's certificate was issued by another user.",
         ClientServer,
         |town| {
@@ -174,6 +188,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "issued-by-a-server",
         "CERT-011",
+        "issuer-not-authority",
         "A user's certificate was issued with a server's TLS certificate.",
         ClientServer,
         |town| {
@@ -185,6 +200,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-user-for-servers",
         "CERT-012",
+        "wrong-purpose",
         "A user's certificate is for serverAuth alone.",
         ClientServer,
         |town| { town.user(|template| template.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth]) }
@@ -192,6 +208,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-user-for-code",
         "CERT-012",
+        "wrong-purpose",
         "A user's certificate is for signing code.",
         ClientServer,
         |town| { town.user(|template| template.extended_key_usages = vec![ExtendedKeyUsage::CodeSigning]) }
@@ -199,6 +216,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-user-without-a-usage",
         "CERT-012",
+        "wrong-purpose",
         "A user's certificate has no extended key usage.",
         ClientServer,
         |town| { town.user(|template| template.extended_key_usages = Vec::new()) }
@@ -206,6 +224,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-for-servers",
         "CERT-012",
+        "wrong-purpose",
         "The authority of a user is for serverAuth alone.",
         ClientServer,
         |town| { town.under(|template| template.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth]) }
@@ -213,6 +232,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-without-a-usage",
         "CERT-012",
+        "wrong-purpose",
         "The authority of a user has no extended key usage.",
         ClientServer,
         |town| { town.under(|template| template.extended_key_usages = Vec::new()) }
@@ -220,6 +240,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-that-may-not-dial",
         "CERT-012",
+        "wrong-purpose",
         "A server's certificate is for serverAuth alone.",
         ServerServer,
         |town| { town.server(|template| template.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth]) }
@@ -227,6 +248,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "with-the-identity-in-the-subject",
         "CERT-014",
+        "no-identity",
         "A user's handle stands in the certificate's subject alone.",
         ClientServer,
         |town| {
@@ -240,6 +262,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-with-the-name-in-the-subject",
         "CERT-014",
+        "no-identity",
         "A server's name stands in the certificate's subject alone.",
         ServerServer,
         |town| {
@@ -252,20 +275,34 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "without-a-name",
         "CERT-015",
+        "no-identity",
         "A user's certificate has no subject alternative name.",
         ClientServer,
         |town| { town.user(|template| template.names.clear()) }
     ),
-    refuses!("of-two-users", "CERT-015", "A user's certificate has two handles.", ClientServer, |town| {
-        let other = identity_name(&Identity::User(town.handle(ObjectHandle([9; 16]))));
-        town.user(|template| template.names.push(Name::Uri(other)))
-    }),
-    refuses!("of-two-servers", "CERT-015", "A server's certificate has two names.", ServerServer, |town| {
-        town.server(|template| template.names.push(Name::Dns("other.example".to_owned())))
-    }),
+    refuses!(
+        "of-two-users",
+        "CERT-015",
+        "two-identities",
+        "A user's certificate has two handles.",
+        ClientServer,
+        |town| {
+            let other = identity_name(&Identity::User(town.handle(ObjectHandle([9; 16]))));
+            town.user(|template| template.names.push(Name::Uri(other)))
+        }
+    ),
+    refuses!(
+        "of-two-servers",
+        "CERT-015",
+        "two-identities",
+        "A server's certificate has two names.",
+        ServerServer,
+        |town| { town.server(|template| template.names.push(Name::Dns("other.example".to_owned()))) }
+    ),
     refuses!(
         "with-a-handle-in-upper-case",
         "CERT-016",
+        "invalid-identity",
         "A user's handle is written in upper case.",
         ClientServer,
         |town| {
@@ -276,6 +313,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "with-another-scheme",
         "CERT-016",
+        "invalid-identity",
         "A user's handle stands behind another scheme.",
         ClientServer,
         |town| {
@@ -286,6 +324,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "with-a-mail-address",
         "CERT-016",
+        "invalid-identity",
         "A user's handle is written as a mail address.",
         ClientServer,
         |town| {
@@ -296,6 +335,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-as-a-uri",
         "CERT-016",
+        "invalid-identity",
         "A server's name is written as a URI.",
         ServerServer,
         |town| {
@@ -307,16 +347,23 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-in-upper-case",
         "CERT-016",
+        "invalid-identity",
         "A server's name is written in upper case.",
         ServerServer,
         |town| { town.server(|template| template.names = vec![Name::Dns("Dialler.example".to_owned())]) }
     ),
-    refuses!("of-every-server", "CERT-016", "A server's name has a wildcard.", ServerServer, |town| {
-        town.server(|template| template.names = vec![Name::Dns("*.example".to_owned())])
-    }),
+    refuses!(
+        "of-every-server",
+        "CERT-016",
+        "invalid-identity",
+        "A server's name has a wildcard.",
+        ServerServer,
+        |town| { town.server(|template| template.names = vec![Name::Dns("*.example".to_owned())]) }
+    ),
     refuses!(
         "of-a-user-by-the-root",
         "CERT-017",
+        "home-did-not-issue",
         "A user's certificate was issued by the root itself.",
         ClientServer,
         |town| {
@@ -326,6 +373,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-another-home",
         "CERT-018",
+        "home-did-not-issue",
         "A user's certificate was issued by the authority of another home.",
         ClientServer,
         |town| {
@@ -338,6 +386,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-without-a-name",
         "CERT-018",
+        "no-identity",
         "The authority of a user has no name.",
         ClientServer,
         |town| { town.under(|template| template.names.clear()) }
@@ -345,6 +394,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-an-authority-of-two-homes",
         "CERT-018",
+        "two-identities",
         "The authority of a user has two names.",
         ClientServer,
         |town| { town.under(|template| template.names.push(Name::Dns("other.example".to_owned()))) }
@@ -352,6 +402,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-by-an-authority",
         "CERT-019",
+        "root-did-not-issue",
         "A server's certificate was issued by the authority for its users.",
         ServerServer,
         |town| {
@@ -361,6 +412,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-user-as-a-server",
         "CERT-021",
+        "wrong-role",
         "A user dials the server-to-server channel.",
         ServerServer,
         |town| town.user(|_| {})
@@ -368,6 +420,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-server-as-a-user",
         "CERT-021",
+        "wrong-role",
         "A server dials the client-to-server channel.",
         ClientServer,
         |town| town.server(|_| {})
@@ -375,6 +428,7 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-node-as-a-user",
         "CERT-021",
+        "wrong-role",
         "A directory node dials the client-to-server channel.",
         ClientServer,
         Town::node
@@ -382,9 +436,187 @@ pub(super) const CASES: &[LiveCase] = &[
     refuses!(
         "of-a-node-as-a-server",
         "CERT-021",
+        "wrong-role",
         "A directory node dials the server-to-server channel.",
         ServerServer,
         Town::node
+    ),
+    refuses!(
+        "of-a-user-of-31-days",
+        "CERT-029",
+        "lifetime-too-long",
+        "A user's certificate is good for 31 days.",
+        ClientServer,
+        |town| {
+            let validity = Validity { not_before: town.at(-86_400), not_after: town.at(30 * 86_400) };
+            town.user(|template| template.validity = validity)
+        }
+    ),
+    refuses!(
+        "of-a-user-from-long-ago",
+        "CERT-029",
+        "lifetime-too-long",
+        "A user's certificate began years ago and ends in an hour.",
+        ClientServer,
+        |town| {
+            let validity = Validity { not_before: town.at(-2_000 * 86_400), not_after: town.at(3_600) };
+            town.user(|template| template.validity = validity)
+        }
+    ),
+    refuses!(
+        "of-a-user-without-a-key-usage",
+        "CERT-030",
+        "wrong-key-usage",
+        "A user's certificate has no key usage.",
+        ClientServer,
+        |town| town.user(|template| template.key_usages.clear())
+    ),
+    refuses!(
+        "of-a-user-that-may-sign-certificates",
+        "CERT-030",
+        "wrong-key-usage",
+        "A user's key may sign certificates.",
+        ClientServer,
+        |town| town.user(|template| template.key_usages.push(KeyUsage::CertificateSign))
+    ),
+    refuses!(
+        "of-a-server-without-a-key-usage",
+        "CERT-030",
+        "wrong-key-usage",
+        "A server's certificate has no key usage.",
+        ServerServer,
+        |town| town.server(|template| template.key_usages.clear())
+    ),
+    refuses!(
+        "of-an-authority-that-may-not-sign",
+        "CERT-030",
+        "wrong-key-usage",
+        "The authority of a user may sign revocation lists alone.",
+        ClientServer,
+        |town| town.under(|template| template.key_usages = vec![KeyUsage::RevocationListSign])
+    ),
+    refuses!(
+        "of-a-user-for-servers-too",
+        "CERT-031",
+        "wrong-purpose",
+        "A user's certificate has the extended key usages of a server.",
+        ClientServer,
+        |town| town.user(|template| template.extended_key_usages.insert(0, ExtendedKeyUsage::ServerAuth))
+    ),
+    refuses!(
+        "of-a-server-for-code-too",
+        "CERT-031",
+        "wrong-purpose",
+        "A server's certificate is for signing code too.",
+        ServerServer,
+        |town| town.server(|template| template.extended_key_usages.push(ExtendedKeyUsage::CodeSigning))
+    ),
+    refuses!(
+        "of-an-authority-for-servers-too",
+        "CERT-031",
+        "wrong-purpose",
+        "The authority of a user has the extended key usages of a server.",
+        ClientServer,
+        |town| town.under(|template| template.extended_key_usages.insert(0, ExtendedKeyUsage::ServerAuth))
+    ),
+    refuses!(
+        "of-a-parent-domain",
+        "CERT-018",
+        "home-did-not-issue",
+        "The authority of a user is that of the domain above the home, whose constraint permits the home.",
+        ClientServer,
+        |town| {
+            let home = town.home.to_string();
+            let above = home.split_once('.').map_or("example", |(_, above)| above).to_owned();
+            town.under(|template| {
+                template.names = vec![Name::Dns(above.clone())];
+                template.permitted_dns_names = vec![above];
+            })
+        }
+    ),
+    refuses!(
+        "of-an-authority-by-another-root",
+        "CERT-008",
+        "unknown-root",
+        "The authority of a user is the home's key, which another root certified.",
+        ClientServer,
+        |town| {
+            let other = town.elsewhere()?;
+            let template = Template::user_authority(&town.home, validity(town.now), serial()?);
+            let ca = template.signed_by(&town.ca_key, other.root.certificate(), other.root.key());
+            let ca = ca.map_err(Failure::harness)?;
+            town.shown(vec![town.issued(&town.user_template(), &ca, &town.ca_key)?, ca])
+        }
+    ),
+    refuses!(
+        "in-the-wrong-order",
+        "CERT-010",
+        "is-authority",
+        "A user shows the authority's certificate before the own one.",
+        ClientServer,
+        |town| {
+            let own = town.issued(&town.user_template(), &town.ca, &town.ca_key)?;
+            Credentials::unchecked(vec![town.ca.clone(), own], &town.ca_key)
+                .map(Some)
+                .map_err(Failure::harness)
+        }
+    ),
+    refuses!(
+        "of-the-authority-itself",
+        "CERT-010",
+        "is-authority",
+        "The authority for users itself dials as a server, with its own key.",
+        ServerServer,
+        |town| Credentials::unchecked(vec![town.ca.clone()], &town.ca_key)
+            .map(Some)
+            .map_err(Failure::harness)
+    ),
+    refuses!(
+        "of-four-certificates",
+        "CERT-028",
+        "too-many",
+        "A user shows a good path, the root and one certificate more.",
+        ClientServer,
+        |town| {
+            let own = town.issued(&town.user_template(), &town.ca, &town.ca_key)?;
+            let more = town.issued(&town.server_template(), town.root.certificate(), town.root.key())?;
+            town.shown(vec![own, town.ca.clone(), town.root.certificate().clone(), more])
+        }
+    ),
+    refuses!(
+        "of-a-user-without-the-key",
+        "CERT-032",
+        "not-proved",
+        "Somebody shows a user's certificate and signs with another key.",
+        ClientServer,
+        |town| {
+            let own = town.issued(&town.user_template(), &town.ca, &town.ca_key)?;
+            Credentials::unchecked(vec![own, town.ca.clone()], &town.ca_key)
+                .map(Some)
+                .map_err(Failure::harness)
+        }
+    ),
+    refuses!(
+        "of-a-server-without-the-key",
+        "CERT-032",
+        "not-proved",
+        "Somebody shows a server's certificate and signs with another key.",
+        ServerServer,
+        |town| {
+            let own = town.issued(&town.server_template(), town.root.certificate(), town.root.key())?;
+            Credentials::unchecked(vec![own], &town.ca_key).map(Some).map_err(Failure::harness)
+        }
+    ),
+    refuses!(
+        "with-a-port-in-the-handle",
+        "CERT-016",
+        "invalid-identity",
+        "A user's handle has a port behind the home.",
+        ClientServer,
+        |town| {
+            let name = format!("{}:5222", identity_name(&Identity::User(town.handle(ObjectHandle([7; 16])))));
+            town.user(|template| template.names = vec![Name::Uri(name)])
+        }
     ),
 ];
 
@@ -503,18 +735,20 @@ async fn right(world: Arc<World>, algorithm: KeyAlgorithm) -> Done {
     Ok(())
 }
 
-/// What is shown is refused with a TLS alert or with `certificate-refused` before anything else is said; connections of
-/// others go on, and new ones are greeted.
-async fn is_refused(world: Arc<World>, channel: Channel, show: Show) -> Done {
+/// What is shown is refused with a TLS alert that fits the reason, or with `certificate-refused`, before anything else is
+/// said; connections of others go on, and new ones are greeted.
+async fn is_refused(world: Arc<World>, channel: Channel, reason: &'static str, show: Show) -> Done {
     let stage = Stage::shared(&world).await?;
     let town = Town::new(&stage, stage.pki().authority().clone(), KeyAlgorithm::Ed25519)?;
     let mut other = open(&stage, channel).await?;
     let config = config(&stage, &[channel.alpn()], show(&town)?.as_ref())?;
     match connect(&stage, channel, Arc::new(config)).await? {
-        Err(error) if super::line::alert(&error).is_some() => {}
-        Err(error) => return Err(Failure::unexpected("a TLS alert", error)),
+        Err(error) => match super::line::alert(&error) {
+            Some(alert) => reason::fits(reason, alert)?,
+            None => return Err(Failure::unexpected("a TLS alert", error)),
+        },
         Ok(mut line) => match line.hear().await? {
-            Heard::Alert(_) => {}
+            Heard::Alert(alert) => reason::fits(reason, alert)?,
             Heard::Message(name, body)
                 if name == "error" && is_code(&body, &[ErrorCode::CertificateRefused]) => {}
             heard @ (Heard::Message(..) | Heard::Closed | Heard::Cut(_)) => {

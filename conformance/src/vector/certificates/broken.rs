@@ -30,7 +30,7 @@ fn keys(refused: &mut Refused<'_>) -> Made<()> {
     ] {
         let changed = signed_again(leaf, key, &other, 2)?;
         let chain = [changed, town.one_ca.clone()];
-        refused.add(slug, "CERT-020", about, USER_DIALS, &chain, "user");
+        refused.add(slug, "CERT-020", &["key-not-accepted"], about, USER_DIALS, &chain, "user");
     }
     Ok(())
 }
@@ -57,33 +57,52 @@ fn signed_again(certificate: &Der, from: &[u8], to: &[u8], issuer: u8) -> Made<D
 
 fn users(refused: &mut Refused<'_>) -> Made<()> {
     let at = |from: u64, to: u64| Validity { not_before: Timestamp(from), not_after: Timestamp(to) };
-    refused.user("user-expired", "CERT-009", "a certificate whose last second is over", |t| {
-        t.validity = at(NOW - DAY, NOW - 1)
-    })?;
-    refused.user("user-not-yet-valid", "CERT-009", "a certificate whose first second has not come", |t| {
-        t.validity = at(NOW + 1, NOW + DAY)
-    })?;
+    refused.user(
+        "user-expired",
+        "CERT-009",
+        &["expired"],
+        "a certificate whose last second is over",
+        |t| t.validity = at(NOW - DAY, NOW - 1),
+    )?;
+    refused.user(
+        "user-not-yet-valid",
+        "CERT-009",
+        &["not-yet-valid"],
+        "a certificate whose first second has not come",
+        |t| t.validity = at(NOW + 1, NOW + DAY),
+    )?;
     refused.user(
         "user-is-authority",
         "CERT-010",
+        &["is-authority"],
         "a user's certificate that is a certificate authority's",
         |t| t.authority = AuthorityFlag::Yes(0),
     )?;
-    refused.user("user-without-purpose", "CERT-012", "a user without an extended key usage", |t| {
-        t.extended_key_usages = vec![]
-    })?;
+    refused.user(
+        "user-without-purpose",
+        "CERT-012",
+        &["wrong-purpose"],
+        "a user without an extended key usage",
+        |t| t.extended_key_usages = vec![],
+    )?;
     refused.user(
         "user-for-servers-only",
         "CERT-012",
+        &["wrong-purpose"],
         "a user with the extended key usage of servers alone",
         |t| t.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth],
     )?;
-    refused.user("user-for-code", "CERT-012", "a user with an extended key usage for code", |t| {
-        t.extended_key_usages = vec![ExtendedKeyUsage::CodeSigning]
-    })?;
+    refused.user(
+        "user-for-code",
+        "CERT-012",
+        &["wrong-purpose"],
+        "a user with an extended key usage for code",
+        |t| t.extended_key_usages = vec![ExtendedKeyUsage::CodeSigning],
+    )?;
     refused.user(
         "user-with-unknown-critical-extension",
         "CERT-008",
+        &["unknown-critical-extension"],
         "a critical extension that nobody knows",
         |t| t.unknown_critical_extension = true,
     )?;
@@ -95,13 +114,14 @@ fn users(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-accepts-for-servers-only",
         "CERT-012",
+        &["wrong-purpose"],
         "an accepting user with the extended key usage of servers alone",
         USER_ACCEPTS,
         &chain,
         "user-accepts",
     );
     let nobody: [Der; 0] = [];
-    refused.add("no-certificate", "CERT-024", "no certificate", USER_DIALS, &nobody, "user");
+    refused.add("no-certificate", "CERT-024", &["missing"], "no certificate", USER_DIALS, &nobody, "user");
     Ok(())
 }
 
@@ -110,66 +130,99 @@ fn names(refused: &mut Refused<'_>) -> Made<()> {
     let uri = |text: String| vec![Name::Uri(text)];
     let other = format!("antiphon:user:{}", handle(3)?);
     let id = "01".repeat(16);
-    for (slug, requirement, about, names) in [
-        ("no-name", "CERT-015", "no subject alternative name", vec![]),
+    for (slug, requirement, reason, about, names) in [
+        ("no-name", "CERT-015", &["no-identity"], "no subject alternative name", vec![]),
         (
             "two-names",
             "CERT-015",
+            &["two-identities"],
             "two users in one certificate",
             vec![Name::Uri(user.clone()), Name::Uri(other)],
         ),
         (
             "user-and-server",
             "CERT-015",
+            &["two-identities"],
             "a user and a server in one certificate",
             vec![Name::Uri(user.clone()), Name::Dns("one.example".to_owned())],
         ),
         (
             "user-and-mail",
             "CERT-015",
+            &["two-identities"],
             "a user and a mail address in one certificate",
             vec![Name::Uri(user.clone()), Name::Email("a@one.example".to_owned())],
         ),
         (
             "same-name-twice",
             "CERT-015",
+            &["two-identities"],
             "a user twice in one certificate",
             vec![Name::Uri(user.clone()), Name::Uri(user.clone())],
         ),
-        ("mail-address", "CERT-016", "a mail address", vec![Name::Email("a@one.example".to_owned())]),
-        ("other-scheme", "CERT-016", "a URI of another scheme", uri(format!("https://one.example/{id}"))),
+        (
+            "mail-address",
+            "CERT-016",
+            &["invalid-identity"],
+            "a mail address",
+            vec![Name::Email("a@one.example".to_owned())],
+        ),
+        (
+            "other-scheme",
+            "CERT-016",
+            &["invalid-identity"],
+            "a URI of another scheme",
+            uri(format!("https://one.example/{id}")),
+        ),
         (
             "other-kind",
             "CERT-016",
+            &["invalid-identity"],
             "an unknown kind of identity",
             uri(format!("antiphon:robot:{id}@one.example")),
         ),
         (
             "scheme-in-capitals",
             "CERT-016",
+            &["invalid-identity"],
             "the scheme in capitals",
             uri(user.replace("antiphon", "ANTIPHON")),
         ),
         (
             "handle-in-capitals",
             "CERT-016",
+            &["invalid-identity"],
             "a handle with a capital in the server name",
             uri(user.replace("one", "One")),
         ),
-        ("handle-cut-off", "CERT-016", "a handle without a home server", uri(format!("antiphon:user:{id}"))),
-        ("handle-with-space", "CERT-016", "a space behind the handle", uri(format!("{user} "))),
+        (
+            "handle-cut-off",
+            "CERT-016",
+            &["invalid-identity"],
+            "a handle without a home server",
+            uri(format!("antiphon:user:{id}")),
+        ),
+        (
+            "handle-with-space",
+            "CERT-016",
+            &["invalid-identity"],
+            "a space behind the handle",
+            uri(format!("{user} ")),
+        ),
         (
             "handle-with-zero-byte",
             "CERT-016",
+            &["invalid-identity"],
             "a zero byte behind the handle",
             uri(format!("{user}\0.two.example")),
         ),
     ] {
-        refused.user(slug, requirement, about, |template| template.names = names)?;
+        refused.user(slug, requirement, reason, about, |template| template.names = names)?;
     }
     refused.user(
         "name-in-subject",
         "CERT-014",
+        &["no-identity"],
         "the handle in the subject and no subject alternative name",
         |template| {
             template.common_name = Some(user);
@@ -185,48 +238,80 @@ fn authorities(refused: &mut Refused<'_>) -> Made<()> {
         t.names = vec![two()];
         t.permitted_dns_names = vec!["two.example".to_owned()];
     };
-    refused.authority("other-home-issued", "CERT-018", "a user whom another server issued", two_ca)?;
-    refused
-        .authority("authority-without-name", "CERT-018", "a user CA without a name", |t| t.names = vec![])?;
-    refused.authority("authority-with-two-names", "CERT-018", "a user CA with two names", |t| {
-        t.names.push(two())
-    })?;
-    refused.authority("authority-with-uri", "CERT-018", "a user CA with its name as URI", |t| {
-        t.names = vec![Name::Uri("one.example".to_owned())]
-    })?;
-    refused.authority("authority-expired", "CERT-009", "a user CA whose last second is over", |t| {
-        t.validity = at(NOW - DAY, NOW - 1)
-    })?;
+    refused.authority(
+        "other-home-issued",
+        "CERT-018",
+        &["home-did-not-issue"],
+        "a user whom another server issued",
+        two_ca,
+    )?;
+    refused.authority(
+        "authority-without-name",
+        "CERT-018",
+        &["no-identity", "home-did-not-issue"],
+        "a user CA without a name",
+        |t| t.names = vec![],
+    )?;
+    refused.authority(
+        "authority-with-two-names",
+        "CERT-018",
+        &["two-identities", "home-did-not-issue"],
+        "a user CA with two names",
+        |t| t.names.push(two()),
+    )?;
+    refused.authority(
+        "authority-with-uri",
+        "CERT-018",
+        &["invalid-identity", "home-did-not-issue"],
+        "a user CA with its name as URI",
+        |t| t.names = vec![Name::Uri("one.example".to_owned())],
+    )?;
+    refused.authority(
+        "authority-expired",
+        "CERT-009",
+        &["expired"],
+        "a user CA whose last second is over",
+        |t| t.validity = at(NOW - DAY, NOW - 1),
+    )?;
     refused.authority(
         "authority-not-yet-valid",
         "CERT-009",
+        &["not-yet-valid"],
         "a user CA whose first second has not come",
         |t| t.validity = at(NOW + 1, NOW + DAY),
     )?;
     refused.authority(
         "authority-is-none",
         "CERT-011",
+        &["issuer-not-authority"],
         "an issuer that is no certificate authority",
         |t| t.authority = AuthorityFlag::No,
     )?;
-    refused.authority("authority-unsaid", "CERT-011", "an issuer without basic constraints", |t| {
-        t.authority = AuthorityFlag::Absent
-    })?;
+    refused.authority(
+        "authority-unsaid",
+        "CERT-011",
+        &["issuer-not-authority"],
+        "an issuer without basic constraints",
+        |t| t.authority = AuthorityFlag::Absent,
+    )?;
     refused.authority(
         "authority-for-servers",
         "CERT-012",
+        &["wrong-purpose"],
         "a user CA with the extended key usage of servers alone",
         |t| t.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth],
     )?;
     refused.authority(
         "authority-may-not-sign",
-        "CERT-008",
+        "CERT-030",
+        &["wrong-key-usage"],
         "a user CA that may not sign certificates",
         |t| t.key_usages = vec![KeyUsage::RevocationListSign],
     )?;
     refused.authority(
         "authority-with-unknown-critical-extension",
         "CERT-008",
+        &["unknown-critical-extension"],
         "a user CA with a critical extension that nobody knows",
         |t| t.unknown_critical_extension = true,
     )
@@ -235,28 +320,55 @@ fn authorities(refused: &mut Refused<'_>) -> Made<()> {
 fn servers(refused: &mut Refused<'_>) -> Made<()> {
     let at = |from: u64, to: u64| Validity { not_before: Timestamp(from), not_after: Timestamp(to) };
     let dns = |text: &str| vec![Name::Dns(text.to_owned())];
-    refused.server("server-expired", "CERT-009", "a server whose last second is over", |t| {
-        t.validity = at(NOW - DAY, NOW - 1)
+    refused.server(
+        "server-expired",
+        "CERT-009",
+        &["expired"],
+        "a server whose last second is over",
+        |t| t.validity = at(NOW - DAY, NOW - 1),
+    )?;
+    refused.server(
+        "server-not-yet-valid",
+        "CERT-009",
+        &["not-yet-valid"],
+        "a server whose first second has not come",
+        |t| t.validity = at(NOW + 1, NOW + DAY),
+    )?;
+    refused.server(
+        "server-for-clients-only",
+        "CERT-013",
+        &["wrong-purpose"],
+        "an accepting server without serverAuth",
+        |t| t.extended_key_usages = vec![ExtendedKeyUsage::ClientAuth],
+    )?;
+    refused.server("server-without-name", "CERT-015", &["no-identity"], "a server without a name", |t| {
+        t.names = vec![]
     })?;
-    refused.server("server-not-yet-valid", "CERT-009", "a server whose first second has not come", |t| {
-        t.validity = at(NOW + 1, NOW + DAY)
-    })?;
-    refused.server("server-for-clients-only", "CERT-013", "an accepting server without serverAuth", |t| {
-        t.extended_key_usages = vec![ExtendedKeyUsage::ClientAuth]
-    })?;
-    refused.server("server-without-name", "CERT-015", "a server without a name", |t| t.names = vec![])?;
-    refused.server("server-with-two-names", "CERT-015", "a server with two names", |t| {
-        t.names.push(Name::Dns("two.example".to_owned()))
-    })?;
-    refused.server("server-with-wildcard", "CERT-016", "a server with a wildcard", |t| {
-        t.names = dns("*.example")
-    })?;
-    refused.server("server-in-capitals", "CERT-016", "a server name with a capital", |t| {
-        t.names = dns("One.example")
-    })?;
+    refused.server(
+        "server-with-two-names",
+        "CERT-015",
+        &["two-identities"],
+        "a server with two names",
+        |t| t.names.push(Name::Dns("two.example".to_owned())),
+    )?;
+    refused.server(
+        "server-with-wildcard",
+        "CERT-016",
+        &["invalid-identity"],
+        "a server with a wildcard",
+        |t| t.names = dns("*.example"),
+    )?;
+    refused.server(
+        "server-in-capitals",
+        "CERT-016",
+        &["invalid-identity"],
+        "a server name with a capital",
+        |t| t.names = dns("One.example"),
+    )?;
     refused.server(
         "server-is-authority",
         "CERT-010",
+        &["is-authority"],
         "a server's certificate that is a certificate authority's",
         |t| t.authority = AuthorityFlag::Yes(0),
     )?;
@@ -266,6 +378,7 @@ fn servers(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "server-dials-without-purpose",
         "CERT-012",
+        &["wrong-purpose"],
         "a dialling server without clientAuth",
         SERVER_DIALS,
         &chain,
@@ -277,6 +390,7 @@ fn servers(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "node-for-clients-only",
         "CERT-013",
+        &["wrong-purpose"],
         "an accepting directory node without serverAuth",
         NODE_ACCEPTS,
         &chain,
@@ -300,12 +414,21 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
         foreign_ca,
         other_root.clone(),
     ];
-    refused.add("other-root", "CERT-008", "a user under another root", USER_DIALS, &foreign, "user");
+    refused.add(
+        "other-root",
+        "CERT-008",
+        &["unknown-root"],
+        "a user under another root",
+        USER_DIALS,
+        &foreign,
+        "user",
+    );
     let forged_ca = signed(&town.authority_template(), &town.one_key, &same_name, &other_root_key)?;
     let forged = vec![signed(&town.user_template(), &town.user_key, &forged_ca, &town.one_key)?, forged_ca];
     refused.add(
         "root-of-the-same-name",
         "CERT-008",
+        &["bad-signature"],
         "a user under another root of the same name",
         USER_DIALS,
         &forged,
@@ -314,6 +437,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-ca-missing",
         "CERT-008",
+        &["unknown-root"],
         "a user without the certificate of the user CA",
         USER_DIALS,
         user.get(..1).unwrap_or_default(),
@@ -324,6 +448,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-signed-by-another-key",
         "CERT-008",
+        &["bad-signature"],
         "a user whose signature is not the user CA's",
         USER_DIALS,
         &by_other_key,
@@ -334,6 +459,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "server-under-other-root",
         "CERT-008",
+        &["unknown-root"],
         "a server under another root",
         SERVER_ACCEPTS,
         &foreign_server,
@@ -343,6 +469,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-under-root",
         "CERT-017",
+        &["home-did-not-issue"],
         "a user whom the root issued itself",
         USER_DIALS,
         &rooted,
@@ -359,6 +486,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-as-issuer",
         "CERT-011",
+        &["issuer-not-authority"],
         "a user whom another user issued",
         USER_DIALS,
         &by_user,
@@ -375,6 +503,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "server-as-issuer",
         "CERT-011",
+        &["issuer-not-authority"],
         "a user whom a server's TLS certificate issued",
         USER_DIALS,
         &by_server,
@@ -385,6 +514,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-ca-issued-server",
         "CERT-019",
+        &["root-did-not-issue"],
         "a server that a user CA issued",
         SERVER_DIALS,
         &server_by_ca,
@@ -395,6 +525,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "user-ca-issued-node",
         "CERT-019",
+        &["root-did-not-issue", "wrong-purpose"],
         "a directory node that a user CA issued",
         NODE_ACCEPTS,
         &node_by_ca,
@@ -404,7 +535,15 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     let lower = signed(&town.authority_template(), &lower_key, &town.one_ca, &town.one_key)?;
     let deep =
         vec![signed(&town.user_template(), &town.user_key, &lower, &lower_key)?, lower, town.one_ca.clone()];
-    refused.add("user-ca-below-user-ca", "CERT-017", "a user below two user CAs", USER_DIALS, &deep, "user");
+    refused.add(
+        "user-ca-below-user-ca",
+        "CERT-017",
+        &["path-too-long"],
+        "a user below two user CAs",
+        USER_DIALS,
+        &deep,
+        "user",
+    );
     let constrained = {
         let mut template = town.server_template();
         template.names = vec![Name::Dns("two.example".to_owned())];
@@ -413,6 +552,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "name-outside-constraint",
         "CERT-008",
+        &["outside-constraint"],
         "a name that the user CA may not give",
         SERVER_DIALS,
         &constrained,
@@ -429,6 +569,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "signature-bit-flipped",
         "CERT-008",
+        &["bad-signature"],
         "a user's certificate with one bit of the signature changed",
         USER_DIALS,
         &broken,
@@ -438,6 +579,7 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     refused.add(
         "no-certificate-inside",
         "CERT-008",
+        &["malformed"],
         "DER that is no certificate",
         USER_DIALS,
         &garbage,
@@ -447,6 +589,14 @@ fn paths(refused: &mut Refused<'_>) -> Made<()> {
     if let Some(first) = trailing.first_mut() {
         *first = [first.as_ref(), &[0]].concat().into();
     }
-    refused.add("trailing-byte", "CERT-008", "a byte behind the certificate", USER_DIALS, &trailing, "user");
+    refused.add(
+        "trailing-byte",
+        "CERT-008",
+        &["malformed"],
+        "a byte behind the certificate",
+        USER_DIALS,
+        &trailing,
+        "user",
+    );
     Ok(())
 }

@@ -21,6 +21,8 @@ use super::{
 use crate::case::Role;
 
 mod broken;
+mod der;
+mod forms;
 
 type Der = CertificateDer<'static>;
 
@@ -162,10 +164,20 @@ struct Refused<'a> {
 }
 
 impl Refused<'_> {
-    fn add(&mut self, id: &str, requirement: &str, about: &str, place: Place, chain: &[Der], twin: &str) {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a case, each once")]
+    fn add(
+        &mut self,
+        id: &str,
+        requirement: &str,
+        reasons: &[&str],
+        about: &str,
+        place: Place,
+        chain: &[Der],
+        twin: &str,
+    ) {
         let draft = draft(self.town, id, &[requirement], about, place, chain);
-        self.cases
-            .push(draft.reject(Phase::Auth, &["certificate-refused"], format!("certificates/{twin}")).done());
+        let draft = draft.reject(Phase::Auth, &["certificate-refused"], format!("certificates/{twin}"));
+        self.cases.push(draft.reasons(reasons).done());
     }
 
     /// A changed certificate of a user who dials.
@@ -173,13 +185,14 @@ impl Refused<'_> {
         &mut self,
         id: &str,
         requirement: &str,
+        reasons: &[&str],
         about: &str,
         change: impl FnOnce(&mut Template),
     ) -> Made<()> {
         let mut template = self.town.user_template();
         change(&mut template);
         let chain = self.town.user_chain(&template)?;
-        self.add(id, requirement, about, USER_DIALS, &chain, "user");
+        self.add(id, requirement, reasons, about, USER_DIALS, &chain, "user");
         Ok(())
     }
 
@@ -188,13 +201,14 @@ impl Refused<'_> {
         &mut self,
         id: &str,
         requirement: &str,
+        reasons: &[&str],
         about: &str,
         change: impl FnOnce(&mut Template),
     ) -> Made<()> {
         let mut template = self.town.authority_template();
         change(&mut template);
         let chain = self.town.chain_under(&template)?;
-        self.add(id, requirement, about, USER_DIALS, &chain, "user");
+        self.add(id, requirement, reasons, about, USER_DIALS, &chain, "user");
         Ok(())
     }
 
@@ -203,13 +217,14 @@ impl Refused<'_> {
         &mut self,
         id: &str,
         requirement: &str,
+        reasons: &[&str],
         about: &str,
         change: impl FnOnce(&mut Template),
     ) -> Made<()> {
         let mut template = self.town.server_template();
         change(&mut template);
         let chain = self.town.rooted(&template)?;
-        self.add(id, requirement, about, SERVER_ACCEPTS, &chain, "server-accepts-client-server");
+        self.add(id, requirement, reasons, about, SERVER_ACCEPTS, &chain, "server-accepts-client-server");
         Ok(())
     }
 }
@@ -221,6 +236,7 @@ pub(super) fn cases() -> Made<Vec<VectorCase>> {
     roles(&town, &mut cases)?;
     let mut refused = Refused { town: &town, cases: &mut cases };
     broken::cases(&mut refused)?;
+    forms::cases(&mut refused)?;
     demands(&town, &mut cases)?;
     Ok(cases)
 }
@@ -335,7 +351,11 @@ fn under_p256(town: &Town, cases: &mut Vec<VectorCase>, name: &str) -> Made<()> 
         &chain,
     );
     let bad = bad.input("root", root);
-    cases.push(bad.reject(Phase::Auth, &["certificate-refused"], "certificates/p256-chain").done());
+    cases.push(
+        bad.reject(Phase::Auth, &["certificate-refused"], "certificates/p256-chain")
+            .reasons(&["bad-signature"])
+            .done(),
+    );
     Ok(())
 }
 
@@ -381,7 +401,11 @@ fn roles(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
         ("server-accepts-as-node", "a server where a directory node has to accept", NODE_ACCEPTS, &server),
         ("user-accepts-as-node", "a user where a directory node has to accept", NODE_ACCEPTS, &user),
     ] {
-        Refused { town, cases }.add(id, "CERT-021", about, place, chain, twin);
+        // A user's certificate isn't for accepting where somebody else has to, either.
+        let is_user_accepting = id == "user-accepts-as-server" || id == "user-accepts-as-node";
+        let reasons: &[&str] =
+            if is_user_accepting { &["wrong-role", "wrong-purpose"] } else { &["wrong-role"] };
+        Refused { town, cases }.add(id, "CERT-021", reasons, about, place, chain, twin);
     }
     Ok(())
 }
@@ -398,8 +422,9 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
     let with = |id: &str, requirement: &str, about: &str, place: Place, chain: &[Der], whom: &str| {
         draft(town, id, &[requirement], about, place, chain).input("identity", whom)
     };
-    let reject = |draft: Draft, twin: &str| {
-        draft.reject(Phase::Auth, &["certificate-refused"], format!("certificates/{twin}")).done()
+    let reject = |draft: Draft, reason: &str, twin: &str| {
+        let draft = draft.reject(Phase::Auth, &["certificate-refused"], format!("certificates/{twin}"));
+        draft.reasons(&[reason]).done()
     };
     cases.push(
         with("dialled-user", "CERT-023", "the user that was dialled", USER_ACCEPTS, &user, &own)
@@ -417,6 +442,7 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
             &user,
             &other,
         ),
+        "wrong-peer",
         "dialled-user",
     ));
     cases.push(reject(
@@ -428,6 +454,7 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
             &user,
             &same_id,
         ),
+        "wrong-peer",
         "dialled-user",
     ));
     let key = with(
@@ -439,7 +466,7 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
         &own,
     )
     .input("key", "00".repeat(32));
-    cases.push(reject(key, "dialled-user"));
+    cases.push(reject(key, "wrong-key", "dialled-user"));
     cases.push(
         with(
             "dialled-server",
@@ -461,6 +488,7 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
             &server,
             "two.example",
         ),
+        "wrong-peer",
         "dialled-server",
     ));
     cases.push(
@@ -484,6 +512,7 @@ fn demands(town: &Town, cases: &mut Vec<VectorCase>) -> Made<()> {
             &node,
             "antiphon:node:other.example",
         ),
+        "wrong-peer",
         "dialled-node",
     ));
     Ok(())
