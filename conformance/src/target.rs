@@ -13,6 +13,7 @@
 //! | server | `{directory-name}`, `{directory-address}` | the directory node, which is the suite |
 //! | server | `{work}` | an empty folder for whatever the server stores |
 //! | server | `{registration}` | `open` or `closed`: whether it makes new accounts |
+//! | server | `{login-lease}` | for how long it lends a login epoch, in seconds |
 //! | server | `{config}` | in commands: the file that was made of the template |
 //! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
 //! | directory node | `{lease}` | the lease that it gives, in seconds |

@@ -44,12 +44,22 @@ pub struct ServerConfig {
     /// Whether new accounts are made.
     #[serde(default)]
     pub registration: RegistrationPolicy,
+    /// For how long a login epoch is lent, in seconds, at most 300 (`LOGIN-036`): a shorter lease lets a user whose server
+    /// has died count as logged out sooner, and has the servers of all others renew more often.
+    #[serde(default = "ServerConfig::login_lease_default")]
+    pub login_lease: u64,
     /// What peers may use.
     #[serde(default)]
     pub limits: Limits,
 }
 
 impl ServerConfig {
+    /// The longest lease that the protocol allows, in seconds.
+    #[must_use]
+    pub fn login_lease_default() -> u64 {
+        antiphon_spec::limits::LOGIN_LEASE.as_secs()
+    }
+
     /// The settings that name keys and certificates, and the files.
     pub(crate) fn files(&self) -> [(&'static str, &Path); 5] {
         [
@@ -229,6 +239,7 @@ impl ServerConfig {
             *file = base.join(&file);
         }
         config.database.make_absolute(base);
+        check_lease(path, "login-lease", config.login_lease, Self::login_lease_default())?;
         check_limits(path, &config.limits)?;
         Ok(config)
     }
@@ -246,13 +257,17 @@ impl DirectoryNodeConfig {
             *file = base.join(&file);
         }
         config.database.make_absolute(base);
-        if !(1..=Self::lease_default()).contains(&config.lease) {
-            let fix = format!("set it to 1 to {} seconds", Self::lease_default());
-            return Err(out_of_range(path, "lease", &config.lease, fix));
-        }
+        check_lease(path, "lease", config.lease, Self::lease_default())?;
         check_limits(path, &config.limits)?;
         Ok(config)
     }
+}
+
+fn check_lease(path: &Path, key: &str, seconds: u64, most: u64) -> Result<(), ConfigError> {
+    if (1..=most).contains(&seconds) {
+        return Ok(());
+    }
+    Err(out_of_range(path, key, &seconds, format!("set it to 1 to {most} seconds")))
 }
 
 fn check_limits(path: &Path, limits: &Limits) -> Result<(), ConfigError> {

@@ -203,7 +203,7 @@ mutants! {
     /// A home server lets whoever asks check in, under whatever login epoch.
     CheckInEpochUnchecked = "check-in-epoch-unchecked" breaks "LOGIN-020" caught by Both,
     /// A home server takes a user for logged in until it hears otherwise.
-    LoginLeaseEndless = "login-lease-endless" breaks "LOGIN-036" caught by Model,
+    LoginLeaseEndless = "login-lease-endless" breaks "LOGIN-036" caught by Both,
     /// A local server renews no login at the home server.
     LoginNotRenewed = "login-not-renewed" breaks "LOGIN-037" caught by Both,
     /// A local server keeps a login whose renewal is refused.
@@ -212,6 +212,10 @@ mutants! {
     CutOffLoginEnded = "cut-off-login-ended" breaks "LOGIN-041" caught by Both,
     /// A local server keeps a login that its home server says is over.
     ReplaceIgnored = "replace-ignored" breaks "LOGIN-023" caught by Both,
+    /// A local server answers a login that it has heard to be over.
+    EarlyReplaceIgnored = "early-replace-ignored" breaks "LOGIN-042" caught by Both,
+    /// A local server lets callers through to a client whose login it has not answered.
+    CalledEarly = "called-early" breaks "LOGIN-043" caught by Suite,
     /// A local server ends a login for a notice of an older one's end.
     OlderReplaceObeyed = "older-replace-obeyed" breaks "LOGIN-023" caught by Both,
     /// A local server acknowledges a change before the home server has.

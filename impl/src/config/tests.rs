@@ -33,6 +33,7 @@ fn a_good_file_has_defaults_and_its_own_folder() {
     let config = read(GOOD).unwrap();
     assert_eq!(config.registration, RegistrationPolicy::Open);
     assert_eq!(config.limits.connections, 4_096);
+    assert_eq!(config.login_lease, 300);
     assert!(config.root.is_absolute() && config.root.ends_with("root.pem"));
     assert_eq!(config.user_ca_certificate, Path::new("/elsewhere/users.pem"));
 }
@@ -59,6 +60,12 @@ fn a_wrong_value_is_placed() {
     let error = read(&GOOD.replace("\"a.example\"", "\"A.example\"")).unwrap_err();
     assert!(error.contains("line 2, key name is wrong"), "{error}");
     assert!(error.contains("lower-case DNS name"), "{error}");
+    for lease in [0, 301] {
+        let error =
+            read(&GOOD.replace("[directory-node]", &format!("login-lease = {lease}\n\n[directory-node]")));
+        let told = format!("key login-lease is wrong: {lease} is out of range; set it to 1 to 300 seconds");
+        assert!(error.clone().unwrap_err().contains(&told), "{error:?}");
+    }
     let error = read(&format!("{GOOD}\n[limits]\nconnections = 0\n")).unwrap_err();
     assert!(
         error.contains("key limits.connections is wrong: 0 is out of range; set it to 1 or more"),

@@ -152,6 +152,7 @@ async fn start_home(
         database: own.join("accounts.sqlite").into(),
         directory_node: node.clone(),
         registration: RegistrationPolicy::default(),
+        login_lease: ServerConfig::login_lease_default(),
         limits: Limits::default(),
     });
     let server = server.await.map_err(|error| DemoError::Start(name.to_string(), error))?;

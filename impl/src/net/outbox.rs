@@ -194,28 +194,28 @@ async fn write<W, Out>(
     state.dead.cancel();
 }
 
-/// Writes everything that waits, in one go, and then as much of relayed links as has its turn; returns what it was in bytes, and the last item if that ends it.
+/// Writes everything that waits, in one go, and then as much of relayed links as has its turn; returns what it was in bytes,
+/// and the last item if that ends it.
 async fn burst<W: AsyncWrite + Unpin, Out: ChannelMessage>(
     writer: &mut Writer<W, Out>,
     first: Option<Item>,
     waiting: &mut mpsc::UnboundedReceiver<Item>,
     relayed: &Lanes,
 ) -> Result<(usize, Option<Item>), SendError> {
-    let (mut next, mut bytes) = (first, 0);
-    while let Some(item) = next {
-        match item {
-            Item::Message(message) => {
-                bytes += message.len();
-                writer.feed_encoded(message).await?;
+    let (mut next, mut bytes, mut room) = (first, 0, RELAYED_AT_ONCE);
+    loop {
+        // Taken before what waits is: so whatever was sent before the frame goes before it (`LOGIN-043`).
+        let frame = if room > 0 { relayed.pop() } else { None };
+        while let Some(item) = next.take().or_else(|| waiting.try_recv().ok()) {
+            match item {
+                Item::Message(message) => {
+                    bytes += message.len();
+                    writer.feed_encoded(message).await?;
+                }
+                Item::Goodbye | Item::Error(_) | Item::HangUp => return Ok((bytes, Some(item))),
             }
-            Item::Goodbye | Item::Error(_) | Item::HangUp => return Ok((bytes, Some(item))),
         }
-        next = waiting.try_recv().ok();
-    }
-    let mut room = RELAYED_AT_ONCE;
-    while room > 0
-        && let Some(frame) = relayed.pop()
-    {
+        let Some(frame) = frame else { break };
         room = room.saturating_sub(frame.len());
         writer.feed_encoded(frame).await?;
     }

@@ -3,12 +3,13 @@
 //! The machines decide ([`antiphon_spec::account::profile`]); here their states are loaded, and persisted before
 //! anybody is answered. Many waiting requests share one commit.
 
+use std::time::Duration;
+
 use antiphon_protocol::tls::{Clock, now};
 use antiphon_spec::{
     account::profile::{Action, Answer, Event, Terms},
     error_code::ErrorCode,
     identity::{ObjectHandle, ServerName},
-    limits::LOGIN_LEASE,
     machine::Machine as _,
     message::server_server::LoginEpoch,
 };
@@ -51,13 +52,20 @@ pub(crate) struct Replacement {
 }
 
 impl Home {
-    /// Starts the task. It ends with the last clone; `replaced` gets every login that was replaced.
-    pub(crate) fn start<R>(store: ServerStore, clock: Clock, tracker: &TaskTracker, replaced: R) -> Self
+    /// Starts the task, which lends login epochs for `lease`. It ends with the last clone; `replaced` gets every login
+    /// that was replaced.
+    pub(crate) fn start<R>(
+        store: ServerStore,
+        lease: Duration,
+        clock: Clock,
+        tracker: &TaskTracker,
+        replaced: R,
+    ) -> Self
     where
         R: Fn(Replacement) + Send + Sync + 'static,
     {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        tracker.spawn(run(store, clock, waiting, replaced));
+        tracker.spawn(run(store, lease, clock, waiting, replaced));
         Self(commands)
     }
 
@@ -73,13 +81,18 @@ impl Home {
     }
 }
 
-async fn run<R>(store: ServerStore, clock: Clock, mut waiting: mpsc::Receiver<Command>, replaced: R)
-where
+async fn run<R>(
+    store: ServerStore,
+    lease: Duration,
+    clock: Clock,
+    mut waiting: mpsc::Receiver<Command>,
+    replaced: R,
+) where
     R: Fn(Replacement) + Send + Sync,
 {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let terms = Terms { now: now(&clock), lease: LOGIN_LEASE };
+        let terms = Terms { now: now(&clock), lease };
         let mut outcome = carry_out(&store, &terms, &batch).await;
         for _ in 1..ATTEMPTS_MAX {
             match &outcome {

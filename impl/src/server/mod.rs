@@ -133,16 +133,18 @@ impl Server {
         let location = Location::start(dialler.clone(), config.directory_node, asking.clone());
         let peers = Peers::new(dialler, location.clone(), asking.clone());
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
-        let home = Home::start(store.clone(), Arc::clone(&clock), &asking.tracker, move |replacement| {
-            if notices.try_send(replacement).is_err() {
-                warn!("too many logins are replaced at once: a server is not told");
-            }
-        });
+        let lease = Duration::from_secs(config.login_lease);
+        let home =
+            Home::start(store.clone(), lease, Arc::clone(&clock), &asking.tracker, move |replacement| {
+                if notices.try_send(replacement).is_err() {
+                    warn!("too many logins are replaced at once: a server is not told");
+                }
+            });
         let name = config.name.clone();
         let requests = Requests { name, address: advertised, home, peers, location: location.clone() };
         let users = Users::start(&requests, &asking);
         let (name, peers) = (config.name.clone(), requests.peers.clone());
-        let notices = Notices { waiting, name, users: users.clone(), peers };
+        let notices = Notices { waiting, name, users: users.clone(), peers, lease };
         asking.tracker.spawn(notices.run(asking.tracker.clone(), asking.shutdown.clone()));
 
         let record =

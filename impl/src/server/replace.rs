@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use antiphon_spec::{
     identity::{ServerName, UserHandle},
-    limits::LOGIN_LEASE,
     message::server_server::{Replace, ToPeerServer},
 };
 use tokio::{
@@ -28,6 +27,8 @@ pub(crate) struct Notices {
     pub(crate) name: ServerName,
     pub(crate) users: Users,
     pub(crate) peers: Peers,
+    /// For how long login epochs are lent here.
+    pub(crate) lease: Duration,
 }
 
 impl Notices {
@@ -49,12 +50,12 @@ impl Notices {
                 self.users.replace(&user, epoch).await;
                 continue;
             }
-            let (peers, shutdown) = (self.peers.clone(), shutdown.clone());
+            let (peers, lease, shutdown) = (self.peers.clone(), self.lease, shutdown.clone());
             tracker.spawn(async move {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => {}
-                    () = deliver(&peers, &holder, Notice { user, epoch }) => {}
+                    () = deliver(&peers, &holder, Notice { user, epoch }, lease) => {}
                 }
                 drop(place);
             });
@@ -69,8 +70,8 @@ struct Notice {
 }
 
 /// Tries until the holder answers, or the lease has ended: then the holder has asked by itself, or is gone (`LOGIN-028`).
-async fn deliver(peers: &Peers, holder: &ServerName, notice: Notice) {
-    let until = Instant::now() + LOGIN_LEASE;
+async fn deliver(peers: &Peers, holder: &ServerName, notice: Notice, lease: Duration) {
+    let until = Instant::now() + lease;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
     while Instant::now() < until {
         let Notice { user, epoch } = notice.clone();

@@ -123,6 +123,10 @@ impl Model for ProfileModel {
             ),
             never!("PREF-013: what was acknowledged judges", Misjudged),
             Property::always(
+                "LOGIN-025, LOGIN-040, LOGIN-043: whoever was told to be logged in is, with the profile that was told",
+                |_: &Self, state: &ProfileState| state.is_told(),
+            ),
+            Property::always(
                 "LOGIN-009, LOGIN-031: at rest every client has its answers",
                 |_: &Self, state: &ProfileState| {
                     !state.is_quiet()
@@ -134,7 +138,7 @@ impl Model for ProfileModel {
                 },
             ),
             Property::always(
-                "LOGIN-012, LOGIN-021, LOGIN-023, LOGIN-026, LOGIN-030: at rest without losses all agree on the one login",
+                "LOGIN-012, LOGIN-021, LOGIN-023, LOGIN-026, LOGIN-030, LOGIN-042: at rest without losses all agree on the one login",
                 |model: &Self, state: &ProfileState| {
                     state.is_troubled || !state.is_quiet() || state.is_agreed(|server| model.place(server))
                 },

@@ -490,38 +490,53 @@ impl ProfileModel {
         let record = state.records.get(&at).map(|(epoch, _)| *epoch);
         let Some(client) = state.client(connection) else { return false };
         let is_newest = |epoch: LoginEpoch| !has_newer && home.epoch == epoch;
-        let breach = match (message, client.phase) {
-            (_, Phase::Over) => None,
-            (FromServer::LoggedIn(body), Phase::LoggingIn) => {
+        let phase = client.phase;
+        if phase == Phase::Over {
+            return false;
+        }
+        let breach = match message {
+            FromServer::LoggedIn(body) if phase == Phase::LoggingIn => {
                 client.phase = Phase::LoggedIn(body.epoch);
                 client.version = body.profile.version.0;
                 (record != Some(body.epoch)).then_some(Breach::Unreachable)
             }
-            (FromServer::Refused(body), Phase::LoggingIn) if body.id == LOGIN => return true,
-            (FromServer::Refused(body), Phase::LoggedIn(_) | Phase::LoggingOut) => {
-                let Some(change) = client.change.take() else {
-                    state.breach(Breach::OutOfTurn);
-                    return false;
-                };
-                let next = client.version + 1;
-                let is_own = body.code == ErrorCode::VersionConflict
-                    && home.profile.version.0 == next
-                    && change_of(&home.profile.messaging) == change;
-                is_own.then_some(Breach::OwnChangeRefused)
+            FromServer::Refused(body) if phase == Phase::LoggingIn && body.id == LOGIN => return true,
+            FromServer::Refused(body) if phase != Phase::LoggingIn => {
+                client.change.take().map_or(Some(Breach::OutOfTurn), |change| {
+                    let next = client.version + 1;
+                    let is_own = body.code == ErrorCode::VersionConflict
+                        && home.profile.version.0 == next
+                        && change_of(&home.profile.messaging) == change;
+                    is_own.then_some(Breach::OwnChangeRefused)
+                })
             }
-            (FromServer::PreferencesSet(body), Phase::LoggedIn(_) | Phase::LoggingOut) => {
-                let Some(change) = client.change.take() else {
-                    state.breach(Breach::OutOfTurn);
-                    return false;
-                };
-                client.version = body.version.0;
-                self.is_acknowledged(state, at, body.version.0, change)
-            }
-            (FromServer::LoggedOut(_), Phase::LoggingOut) => None,
-            (FromServer::Replaced(body), Phase::LoggedIn(epoch)) => {
+            FromServer::PreferencesSet(body) if phase != Phase::LoggingIn => match client.change.take() {
+                None => Some(Breach::OutOfTurn),
+                Some(change) => {
+                    client.version = body.version.0;
+                    self.is_acknowledged(state, at, body.version.0, change)
+                }
+            },
+            FromServer::LoggedOut(_) if phase == Phase::LoggingOut => None,
+            FromServer::Replaced(body) if let Phase::LoggedIn(epoch) = phase => {
                 (body.epoch != epoch || is_newest(epoch)).then_some(Breach::CutOff)
             }
-            _ => Some(Breach::OutOfTurn),
+            FromServer::LoggedIn(_)
+            | FromServer::Refused(_)
+            | FromServer::PreferencesSet(_)
+            | FromServer::LoggedOut(_)
+            | FromServer::Replaced(_)
+            | FromServer::Address(_)
+            | FromServer::Greeting(_)
+            | FromServer::RelayIncoming(_)
+            | FromServer::RelayOpened(_)
+            | FromServer::RelayData(_)
+            | FromServer::RelayCredit(_)
+            | FromServer::RelayClose(_)
+            | FromServer::Ping(_)
+            | FromServer::Pong(_)
+            | FromServer::Goodbye(_)
+            | FromServer::Error(_) => Some(Breach::OutOfTurn),
         };
         if let Some(breach) = breach {
             state.breach(breach);

@@ -12,7 +12,7 @@ use antiphon_spec::{
         login::{Action, ConnectionNumber, Event, Login, RENEWAL_RETRY},
         profile::{Answer, HomeProfile},
     },
-    message::server_server::LoginEpoch,
+    message::server_server::{LoginEpoch, ProfileVersion},
     time::Timestamp,
 };
 
@@ -168,6 +168,19 @@ impl ProfileState {
             && records == online
             && at_home == here.and_then(|(server, _)| place(*server))
             && here.is_none_or(|(_, epoch)| *epoch == self.home.epoch)
+    }
+
+    /// Whether each client that takes itself for logged in is the one whom its server has, with the profile that it knows.
+    pub(super) fn is_told(&self) -> bool {
+        (0..).zip(&self.clients).all(|(number, client)| {
+            let Phase::LoggedIn(epoch) = client.phase else { return true };
+            let login = self.servers.get(usize::from(client.server)).map(|server| &server.login);
+            let version = ProfileVersion(client.version);
+            login.is_some_and(|login| {
+                login.epoch() == Some(epoch)
+                    && login.stands_for() == Some((ConnectionNumber(number), version))
+            })
+        })
     }
 
     /// Something that has to be waited out: a login or its end, a loss, a death.

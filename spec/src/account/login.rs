@@ -141,6 +141,9 @@ impl Login {
     pub fn called_by(&self, caller: &UserHandle) -> Option<(ConnectionNumber, Verdict)> {
         match &self.state {
             State::Online(online) => Some((online.connection, online.profile.messaging.judge(caller))),
+            State::AwaitingInsert { client: Some(client), profile, .. } if active(Mutant::CalledEarly) => {
+                Some((client.connection, profile.messaging.judge(caller)))
+            }
             State::LoggedOut
             | State::AwaitingProfile { .. }
             | State::AwaitingInsert { .. }
@@ -155,6 +158,20 @@ impl Login {
     pub fn epoch(&self) -> Option<LoginEpoch> {
         match &self.state {
             State::Online(online) => Some(online.epoch),
+            State::LoggedOut
+            | State::AwaitingProfile { .. }
+            | State::AwaitingInsert { .. }
+            | State::AwaitingOpenAnswers { .. }
+            | State::AwaitingDelete { .. }
+            | State::AwaitingCheckIn { .. } => None,
+        }
+    }
+
+    /// The connection on which the user is logged in, and the version of the profile that is judged by.
+    #[must_use]
+    pub fn stands_for(&self) -> Option<(ConnectionNumber, ProfileVersion)> {
+        match &self.state {
+            State::Online(online) => Some((online.connection, online.profile.version)),
             State::LoggedOut
             | State::AwaitingProfile { .. }
             | State::AwaitingInsert { .. }
@@ -266,7 +283,7 @@ impl Login {
         match &mut self.state {
             State::AwaitingProfile { over, .. } => *over = up_to.max(*over),
             State::AwaitingInsert { client, epoch, is_replaced, .. } => {
-                if *epoch <= up_to {
+                if *epoch <= up_to && !active(Mutant::EarlyReplaceIgnored) {
                     *is_replaced = true;
                     refuse(client.take(), ErrorCode::LoginReplaced, out);
                 }

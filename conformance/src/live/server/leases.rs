@@ -8,9 +8,10 @@ use antiphon_spec::{
         client_server::FromServer,
         server_server::{LoginEpoch, ProfileVersion},
     },
+    time::Timestamp,
 };
 
-use super::stage::{Alone, Client, Done, Played, Stage, User, case, expect_equal, profile, want};
+use super::stage::{Alone, Client, Done, PeerLink, Played, Stage, User, case, expect_equal, profile, want};
 use crate::{
     case::Failure,
     live::{LiveCase, World},
@@ -23,6 +24,24 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LOGIN-036", "LOGIN-038"],
         "A check-out and each renewal by its holder are answered with a lease of 1 to 300 seconds; after them the holder stores.",
         |world| Box::pin(told(world)),
+    ),
+    case(
+        "leases/ends",
+        &["LOGIN-021", "LOGIN-036"],
+        "Nobody renews a lease of four seconds: the next check-out is answered, and the server that held it is sent no replace.",
+        |world| Box::pin(ends(world)),
+    ),
+    case(
+        "leases/renewals-keep",
+        &["LOGIN-038", "LOGIN-021"],
+        "A lease of four seconds is renewed until the first one would long be over: its holder is sent replace at the next check-out.",
+        |world| Box::pin(renewals_keep(world)),
+    ),
+    case(
+        "leases/renewed-after-the-end",
+        &["LOGIN-038", "LOGIN-036"],
+        "A holder that was cut off for longer than its lease renews it, and is sent replace at the next check-out like any other.",
+        |world| Box::pin(renewed_after_the_end(world)),
     ),
     case(
         "leases/renewed-after-a-restart",
@@ -74,6 +93,9 @@ pub(super) const CASES: &[LiveCase] = &[
     ),
 ];
 
+/// A lease that a case can wait out, in seconds, and that lasts from one request to the next on a busy machine.
+const LEASE: u64 = 4;
+
 /// A lease that the text allows.
 fn expect_lease(lease: u64) -> Done {
     if (1..=300).contains(&lease) {
@@ -106,6 +128,62 @@ async fn told(world: Arc<World>) -> Done {
     }
     let stored = peer.store(user, checked_out.epoch, &profile(0, &[], &[], false)).await?;
     expect_equal("stored", &Ok(ProfileVersion(1)), &stored)
+}
+
+/// Waits until a time is past, while the server goes on answering.
+async fn until_past(stage: &Stage, peer: &mut PeerLink, end: Timestamp) -> Done {
+    while stage.now() <= end {
+        peer.probe().await?;
+    }
+    Ok(())
+}
+
+async fn ends(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone { login_lease: Some(LEASE), ..Alone::default() }).await?;
+    let (user, other) = (stage.account().await?.handle.id, stage.account().await?.handle.id);
+    let (dead, mut alive) = (stage.played("dead").await?, stage.played("alive").await?);
+    let (mut one, mut two) = (dead.dial(&stage).await?, stage.played("two").await?.dial(&stage).await?);
+    let lease = one.check_out(user).await?.lease;
+    expect_equal("the lease", &LEASE, &lease)?;
+    until_past(&stage, &mut one, Timestamp(stage.now().0 + lease)).await?;
+    two.check_out(user).await?;
+    // Notices go out in the order of the check-outs: with this one the other would have come.
+    alive.dial(&stage).await?.check_out(other).await?;
+    two.check_out(other).await?;
+    alive.replace().await?.done();
+    expect_equal("what came after the end of the lease", &0, &dead.asked())
+}
+
+async fn renewals_keep(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone { login_lease: Some(LEASE), ..Alone::default() }).await?;
+    let user = stage.account().await?.handle.id;
+    let mut holder = stage.played("holder").await?;
+    let (mut one, mut two) = (holder.dial(&stage).await?, stage.played("two").await?.dial(&stage).await?);
+    let epoch = one.check_out(user).await?.epoch;
+    let end = Timestamp(stage.now().0 + LEASE + 1);
+    while stage.now() <= end {
+        expect_equal("a lease", &Ok(LEASE), &one.renew(user, epoch).await?)?;
+    }
+    two.check_out(user).await?;
+    let replace = holder.replace().await?;
+    expect_equal("the epoch that is over", &epoch, &replace.body().epoch)?;
+    replace.done();
+    Ok(())
+}
+
+async fn renewed_after_the_end(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone { login_lease: Some(LEASE), ..Alone::default() }).await?;
+    let user = stage.account().await?.handle.id;
+    let mut holder = stage.played("holder").await?;
+    let (mut one, mut two) = (holder.dial(&stage).await?, stage.played("two").await?.dial(&stage).await?);
+    let epoch = one.check_out(user).await?.epoch;
+    until_past(&stage, &mut two, Timestamp(stage.now().0 + LEASE)).await?;
+    expect_equal("a lease", &Ok(LEASE), &one.renew(user, epoch).await?)?;
+    two.check_out(user).await?;
+    let replace = holder.replace().await?;
+    expect_equal("the epoch that is over", &epoch, &replace.body().epoch)?;
+    replace.done();
+    Ok(())
 }
 
 async fn renewed_after_a_restart(world: Arc<World>) -> Done {

@@ -55,6 +55,7 @@ pub(super) const CASES: &[LiveCase] = cases! {
     "relay/more-than-the-window-back" ["RELAY-021", "RELAY-027"] "One byte more than the window has room for closes the called client's connection; the caller is told." => above_the_window_back;
     "relay/credit-for-nothing" ["RELAY-022", "RELAY-027"] "Credit for bytes that nobody sent closes the connection." => credit_for_nothing;
     "relay/untaken-link" ["RELAY-025", "LIM-004"] "Nobody takes the bytes of one link; another one between the same clients goes on, and so does everything else." => untaken;
+    "relay/during-the-login" ["LOGIN-043", "RELAY-014"] "While the record of a login is not answered, somebody calls and gets relay-close; the first that the client hears is logged-in." => during_the_login;
     "relay/closed-by-caller" ["RELAY-026"] "The caller closes an open link." => |world| closed(world, true);
     "relay/closed-by-called" ["RELAY-026"] "The called client closes an open link." => |world| closed(world, false);
     "relay/taken-back" ["RELAY-026"] "The caller closes a link that is not opened yet." => taken_back;
@@ -625,6 +626,23 @@ async fn for_another(world: Arc<World>) -> Done {
     expect_equal("the bytes", &b"back".as_slice(), &came.as_slice())?;
     client.send(&ToServer::RelayClose(RelayClose { link: there })).await?;
     want!(peer.next().await?, FromPeerServer::RelayClose(body) if body.link == ONE => (); "relay-close")
+}
+
+async fn during_the_login(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let (other, called) = (stage.played("other").await?, stage.account().await?);
+    let (mut peer, caller) = (other.dial(&stage).await?, other.user()?);
+    let mut held = stage.node().hold(called.handle.id);
+    let mut client = stage.client(&called).await?;
+    client.ask_login().await?;
+    let insert = held.next().await?;
+    let call = |link| RelayCall { link, called: to_user(&called.handle), caller: caller.clone() };
+    peer.send(&ToPeerServer::RelayCall(call(ONE))).await?;
+    want!(peer.next().await?, FromPeerServer::RelayClose(body) if body.link == ONE => (); "relay-close")?;
+    insert.carry_out();
+    client.logged_in().await?;
+    peer.send(&ToPeerServer::RelayCall(call(LinkNumber(3)))).await?;
+    is_called(&mut client, &caller).await.map(drop)
 }
 
 async fn for_another_denied(world: Arc<World>) -> Done {

@@ -80,8 +80,8 @@ pub(super) const CASES: &[LiveCase] = &[
     ),
     case(
         "replacement/during-the-login",
-        &["LOGIN-023", "LOGIN-012"],
-        "Replace comes with the epoch of the check-out, while its record is not answered: the login does not stand.",
+        &["LOGIN-042", "LOGIN-023", "LOGIN-012"],
+        "Replace comes with the epoch of the check-out, while its record is not answered: the login is refused with login-replaced.",
         |world| Box::pin(during_the_login(world)),
     ),
     case(
@@ -248,13 +248,7 @@ async fn during_the_login(world: Arc<World>) -> Done {
     peer.replace(&user.handle, 5).await?;
     insert.carry_out();
     drop(held);
-    // Refused, or answered and ended at once: either way the login is over.
-    let is_logged_in = want!(
-        client.next().await?, FromServer::Refused(_) => false, FromServer::LoggedIn(_) => true; "refused or logged-in"
-    )?;
-    if is_logged_in {
-        client.replaced().await?;
-    }
+    client.login_refused(ErrorCode::LoginReplaced).await?;
     expect_equal("the list", &Err(ErrorCode::Unavailable), &peer.resolve(&user.handle, &user.handle).await?)
 }
 

@@ -131,6 +131,7 @@ impl World {
                 name: "node".parse().unwrap(),
             },
             registration: RegistrationPolicy::Open,
+            login_lease: ServerConfig::login_lease_default(),
             limits: Limits::default(),
             name,
         }

@@ -139,6 +139,8 @@ pub(super) struct Alone {
     pub(super) is_node_down: bool,
     /// The lease that the directory node gives, in seconds, if not a long one.
     pub(super) lease: Option<u64>,
+    /// The lease that the server gives to login epochs, in seconds, if not a long one.
+    pub(super) login_lease: Option<u64>,
 }
 
 /// A user with a key and a certificate.
@@ -202,7 +204,7 @@ impl Stage {
     pub(in crate::live) async fn shared(world: &Arc<World>) -> Result<Self, Failure> {
         let shared = world.server_stage().get_or_try_init(|| async {
             let place = Arc::new(Place::new(world, "under-test.example", Alone::default()).await?);
-            let running = place.files.start(world, false).await?;
+            let running = place.files.start(world, Alone::default()).await?;
             Ok::<_, Failure>(SharedStage { place, running })
         });
         let SharedStage { place, running } = shared.await?;
@@ -215,7 +217,7 @@ impl Stage {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("alone-{}.example", COUNT.fetch_add(1, Ordering::SeqCst));
         let place = Arc::new(Place::new(world, &name, alone).await?);
-        let running = place.files.start(world, alone.is_closed).await?;
+        let running = place.files.start(world, alone).await?;
         let (address, registration) = (running.address, running.registration);
         Ok(Self { world: Arc::clone(world), place, address, registration, own: Some(running) })
     }
@@ -229,7 +231,7 @@ impl Stage {
 
     /// Starts the server again, over what it has stored.
     pub(super) async fn restart(&mut self, alone: Alone) -> Done {
-        let running = self.place.files.start(&self.world, alone.is_closed).await?;
+        let running = self.place.files.start(&self.world, alone).await?;
         (self.address, self.registration) = (running.address, running.registration);
         self.own = Some(running);
         Ok(())

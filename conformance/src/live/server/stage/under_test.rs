@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use antiphon_protocol::certificate::UserIssuer;
-use antiphon_spec::identity::{ContactAddress, ServerName};
+use antiphon_spec::{
+    identity::{ContactAddress, ServerName},
+    limits::LOGIN_LEASE,
+};
 use rustls::pki_types::CertificateDer;
 
-use super::{Done, node::Node};
+use super::{Alone, Done, node::Node};
 use crate::{
     case::Failure,
     live::{
@@ -57,9 +60,10 @@ impl Files {
     }
 
     /// Starts the server over what it has stored so far, and waits until it is ready.
-    pub(super) async fn start(&self, world: &World, is_closed: bool) -> Result<Running, Failure> {
+    pub(super) async fn start(&self, world: &World, alone: Alone) -> Result<Running, Failure> {
         let mut values = self.values.clone();
-        values.insert("registration", if is_closed { "closed" } else { "open" }.to_owned());
+        values.insert("registration", if alone.is_closed { "closed" } else { "open" }.to_owned());
+        values.insert("login-lease", alone.login_lease.unwrap_or(LOGIN_LEASE.as_secs()).to_string());
         let started = Started::start(world, world.target().server.as_ref(), &self.folder, values).await?;
         let (address, registration) = (started.address("listen")?, started.address("registration")?);
         Ok(Running { process: started.process, address, registration })
