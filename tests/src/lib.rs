@@ -19,6 +19,7 @@ mod hostile;
 mod network;
 mod pattern;
 mod process;
+mod store;
 mod town;
 
 use std::{future::Future, time::Duration};
@@ -28,6 +29,7 @@ pub use hostile::{dial_as, flood};
 pub use network::{Capture, Network};
 pub use pattern::matches;
 pub use process::Process;
+pub use store::Store;
 pub use town::{Ended, Service, Town};
 
 /// How long anything that has to come may take: longer than every deadline of the protocol that a scenario can meet,

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{Client, Network, chronicle::Chronicle, in_time, process::Process};
+use crate::{Client, Network, Store, chronicle::Chronicle, in_time, process::Process};
 
 /// Most lines of a log that a report shows.
 const LOG_LINES_SHOWN_MAX: usize = 30;
@@ -29,6 +29,7 @@ struct Ground {
     network: Option<Network>,
     /// What the logs show; without it, what the program shows by itself.
     log: Option<&'static str>,
+    store: Store,
 }
 
 /// An authority and a directory node, and room for servers and clients.
@@ -67,20 +68,30 @@ pub struct Service {
 impl Town {
     /// Makes the authority, and starts the directory node.
     pub async fn found(binary: &str) -> Self {
-        Self::found_on(binary, None, None).await
+        Self::found_on(binary, None, None, Store::Sqlite).await
     }
 
     /// As [`Town::found`], with processes in the places of their names.
     pub async fn found_in(binary: &str, network: Network) -> Self {
-        Self::found_on(binary, None, Some(network)).await
+        Self::found_on(binary, None, Some(network), Store::Sqlite).await
     }
 
     /// As [`Town::found`], with logs that show what is said here, in the syntax of `ANTIPHON_LOG`.
     pub async fn found_with_log(binary: &str, log: Option<&'static str>) -> Self {
-        Self::found_on(binary, log, None).await
+        Self::found_on(binary, log, None, Store::Sqlite).await
     }
 
-    async fn found_on(binary: &str, log: Option<&'static str>, network: Option<Network>) -> Self {
+    /// As [`Town::found`], with everything that has to last in databases of this kind.
+    pub async fn found_with_store(binary: &str, store: Store) -> Self {
+        Self::found_on(binary, None, None, store).await
+    }
+
+    async fn found_on(
+        binary: &str,
+        log: Option<&'static str>,
+        network: Option<Network>,
+        store: Store,
+    ) -> Self {
         let folder =
             tempfile::Builder::new().prefix("antiphon-town-").tempdir().expect("a folder can be made");
         let ground = Arc::new(Ground {
@@ -90,6 +101,7 @@ impl Town {
             chronicle: Chronicle::default(),
             network,
             log,
+            store,
         });
         std::fs::create_dir(ground.folder.join("logs")).expect("a folder can be made");
         ground.does(&["authority", "create", "--directory", "authority"]).await;
@@ -97,8 +109,9 @@ impl Town {
         ground.does(&["authority", "issue-node", name, "--directory", "authority", "--output", name]).await;
         let config = format!(
             "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
-             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"records.sqlite\"\n",
-            ground.address(name)
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n",
+            ground.address(name),
+            ground.store.database("records.sqlite")
         );
         std::fs::write(ground.config(name), config).expect("a file can be written");
         let node = Service::start(&ground, "directory-node", name, &[]).await;
@@ -122,6 +135,11 @@ impl Town {
         Service::start(&self.ground, "server", name, &[]).await
     }
 
+    /// Starts another process with the configuration of a server: the same name, the same database, other ports.
+    pub async fn another(&self, server: &Service) -> Service {
+        Service::start(&self.ground, "server", &server.name, &[]).await
+    }
+
     /// Makes everything that a server needs, and returns the path of its configuration.
     pub async fn prepare(&self, name: &str, settings: &str) -> PathBuf {
         self.ground
@@ -129,11 +147,12 @@ impl Town {
             .await;
         let address = self.ground.address(name);
         let (node, listen) = (&self.node.name, self.node.listen);
+        let database = self.ground.store.database("accounts.sqlite");
         let config = format!(
             "name = \"{name}\"\nregistration-address = \"{address}:0\"\nlisten-address = \"{address}:0\"\n\
              root = \"../authority/root.pem\"\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n\
              user-ca-certificate = \"{name}-users.pem\"\nuser-ca-key = \"{name}-users.key\"\n\
-             database = \"accounts.sqlite\"\n{settings}\n\
+             database = \"{database}\"\n{settings}\n\
              [directory-node]\naddress = \"{listen}\"\nname = \"{node}\"\n"
         );
         let path = self.ground.config(name);

@@ -3,7 +3,7 @@
 //! acknowledged.
 //!
 //! `cargo test -p antiphon-tests --test faults` runs one round for each victim; more of them, or one that failed, with
-//! arguments behind `--`: `--rounds N`, `--seed N`, `--victim NAME`, `--jobs N`.
+//! arguments behind `--`: `--rounds N`, `--seed N`, `--victim NAME`, `--jobs N`, `--postgres` for towns whose servers have PostgreSQL.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
@@ -27,6 +27,7 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use tokio::task::JoinSet;
 
+use antiphon_tests::Store;
 use plan::{Plan, Victim};
 
 /// The program under test, which cargo has built from the working tree.
@@ -38,13 +39,14 @@ struct Arguments {
     seed: u64,
     victim: Option<Victim>,
     jobs: usize,
+    store: Store,
 }
 
 impl Arguments {
     /// Flags of the built-in harness, and a filter of names that does not mean these rounds, ask for nothing.
     fn read() -> Result<Self, String> {
         let victims = u64::try_from(Victim::ALL.len()).unwrap();
-        let mut asked = Self { rounds: victims, seed: 1, victim: None, jobs: 2 };
+        let mut asked = Self { rounds: victims, seed: 1, victim: None, jobs: 2, store: Store::Sqlite };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -54,6 +56,9 @@ impl Arguments {
                 "--seed" => asked.seed = number(value()?)?,
                 "--jobs" => asked.jobs = number(value()?)?.try_into().unwrap_or(1),
                 "--victim" => asked.victim = Some(value()?.parse()?),
+                "--postgres" => {
+                    asked.store = Store::postgres("rounds of faults").ok_or("nothing has run")?;
+                }
                 "--list" => asked.rounds = 0,
                 flag if flag.starts_with('-') => {}
                 filter if "faults".contains(filter) => {}
@@ -85,8 +90,9 @@ async fn run(arguments: &Arguments) -> ExitCode {
             && let Some(seed) = seeds.next()
         {
             let plan = Plan::draw(seed, arguments.victim);
+            let store = arguments.store.clone();
             running.spawn(async move {
-                let round = tokio::spawn(round::play(plan.clone())).await;
+                let round = tokio::spawn(round::play(plan.clone(), store)).await;
                 (plan, round)
             });
         }
@@ -95,8 +101,9 @@ async fn run(arguments: &Arguments) -> ExitCode {
         let Ok(outcome) = round else {
             let (seed, victim) = (plan.seed, plan.victim);
             eprintln!("the round failed: {plan:?}");
+            let postgres = if matches!(arguments.store, Store::Postgres(_)) { " --postgres" } else { "" };
             eprintln!(
-                "again: cargo test -p antiphon-tests --test faults -- --rounds 1 --seed {seed} --victim {victim}"
+                "again: cargo test -p antiphon-tests --test faults -- --rounds 1 --seed {seed} --victim {victim}{postgres}"
             );
             return ExitCode::FAILURE;
         };

@@ -29,6 +29,8 @@ mod restart;
 mod secrecy;
 #[path = "system/session.rs"]
 mod session;
+#[path = "system/takeover.rs"]
+mod takeover;
 #[path = "system/tree.rs"]
 mod tree;
 

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        Mutex, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -75,9 +75,9 @@ pub fn tell_not_run(what: &str, missing: &str) {
 
 /// The PostgreSQL that all tests of one program share, started by the first; nothing where it cannot run.
 #[must_use]
-pub fn shared() -> Option<&'static Postgres> {
-    static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
-    SHARED.get_or_init(|| missing().is_none().then(|| Postgres::start(Fsync::On))).as_ref()
+pub fn shared() -> Option<Arc<Postgres>> {
+    static SHARED: OnceLock<Option<Arc<Postgres>>> = OnceLock::new();
+    SHARED.get_or_init(|| missing().is_none().then(|| Arc::new(Postgres::start(Fsync::On)))).clone()
 }
 
 /// The folder with the programs, or the one that is nowhere.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use antiphon_spec::limits::LOST_MEMBER_DEADLINE;
-use antiphon_tests::{Client, Service, Town, in_time};
+use antiphon_tests::{Client, Service, Store, Town, in_time};
 use futures::future::select_all;
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ pub(crate) struct Outcome {
 }
 
 /// Plays a round.
-pub(crate) async fn play(plan: Plan) -> Outcome {
-    let mut round = Round::begin(plan).await;
+pub(crate) async fn play(plan: Plan, store: Store) -> Outcome {
+    let mut round = Round::begin(plan, store).await;
     round.strike().await;
     let agreed = round.agree().await;
     let joined = round.people[NEWCOMER].is_member();
@@ -64,8 +64,8 @@ struct Round {
 
 impl Round {
     /// Four people talk in a session.
-    async fn begin(plan: Plan) -> Self {
-        let town = Town::found(PROGRAM).await;
+    async fn begin(plan: Plan, store: Store) -> Self {
+        let town = Town::found_with_store(PROGRAM, store).await;
         let servers = [town.server("home1.example").await, town.server("home2.example").await];
         let mut clients = Vec::new();
         for (name, home, local) in PEOPLE {

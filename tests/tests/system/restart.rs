@@ -1,6 +1,6 @@
 //! Servers and the directory node end, by a crash or because they are asked to, and come back.
 
-use antiphon_tests::{Client, Service, Town};
+use antiphon_tests::{Client, Service, Store, Town};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -24,8 +24,8 @@ fn preferences(allowed: &[&str], denied: &[&str]) -> Value {
 }
 
 /// Whatever way a server ends, what it acknowledged stands, and sessions do not need it.
-async fn a_server_ends_and_comes_back(end: impl AsyncFn(&mut Service)) {
-    let town = Town::found(PROGRAM).await;
+async fn a_server_ends_and_comes_back(store: Store, end: impl AsyncFn(&mut Service)) {
+    let town = Town::found_with_store(PROGRAM, store).await;
     let (mut home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
     let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home1).await;
@@ -79,12 +79,16 @@ async fn a_server_ends_and_comes_back(end: impl AsyncFn(&mut Service)) {
 
 #[tokio::test]
 async fn a_server_crashes() {
-    a_server_ends_and_comes_back(async |server: &mut Service| server.crash().await).await;
+    for store in Store::each("the crash of a server") {
+        a_server_ends_and_comes_back(store, async |server: &mut Service| server.crash().await).await;
+    }
 }
 
 #[tokio::test]
 async fn a_server_is_asked_to_end() {
-    a_server_ends_and_comes_back(async |server: &mut Service| server.stop().await).await;
+    for store in Store::each("the end of a server") {
+        a_server_ends_and_comes_back(store, async |server: &mut Service| server.stop().await).await;
+    }
 }
 
 #[tokio::test]
@@ -132,7 +136,13 @@ async fn a_server_that_is_asked_to_end_tells_everybody_and_leaves_its_database_w
 
 #[tokio::test]
 async fn the_directory_node_crashes_and_comes_back() {
-    let mut town = Town::found(PROGRAM).await;
+    for store in Store::each("the crash of a directory node") {
+        a_directory_node_crashes_and_comes_back(store).await;
+    }
+}
+
+async fn a_directory_node_crashes_and_comes_back(store: Store) {
+    let mut town = Town::found_with_store(PROGRAM, store).await;
     let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
     let mut alice = town.citizen("alice", &home1, &home1).await;
     let mut bob = town.citizen("bob", &home1, &home1).await;
