@@ -396,22 +396,8 @@ impl<'m> Turn<'m> {
             self.refusals |= refusal_bit(code);
         }
         if heard && self.is_blamed(who, peer) {
-            if code == ErrorCode::Deadline && self.is_parted(who, peer) {
-                self.change_attacker(|attacker| attacker.parts = true);
-            } else {
-                self.monitor.blame(Violation::HonestFault);
-            }
+            self.monitor.blame(Violation::HonestFault);
         }
-    }
-
-    /// Whether, where a coordinator has died, an attacker's user is there for one of these and not for the other, or comes
-    /// before both and can have told one of them that it leaves: each of them then waits for somebody else, and one cannot
-    /// tell who holds it up.
-    fn is_parted(&self, who: Who, peer: Who) -> bool {
-        let has_link = |who: Who, user: Who| self.world.attached(who, user).is_some();
-        let mut users = self.world.everyone().map(|(user, _)| user).filter(|user| self.is_corrupt(*user));
-        self.scenario.budget.crashes > 0
-            && users.any(|user| (user < who && user < peer) || has_link(who, user) != has_link(peer, user))
     }
 
     /// Whether a fault between these two shows that a machine is wrong. An attacker that coordinates sets honest members

@@ -25,8 +25,9 @@ pub const UNACKNOWLEDGED_MAX: usize = 64;
 /// Most chat messages that a member keeps while an epoch closes or the window is full.
 pub const OUTBOX_MAX: usize = 256;
 
-/// Most messages of the next epoch that a member holds from one peer: a full window and the orders of a coordinator.
-pub const HELD_PER_PEER_MAX: usize = UNACKNOWLEDGED_MAX + 8;
+/// Most messages of the next epoch that a member holds from one peer: a full window, all requests told again, and the
+/// orders of a coordinator.
+pub const HELD_PER_PEER_MAX: usize = UNACKNOWLEDGED_MAX + REQUESTS_PER_MEMBER_MAX + 8;
 
 /// Most requests of one member that the coordinator queues: its leave, and as many invitations as a session has room for.
 pub const REQUESTS_PER_MEMBER_MAX: usize = SESSION_MEMBERS_MAX + 1;

@@ -140,6 +140,10 @@ mutants! {
     CommitNotShown = "commit-not-shown" breaks "SESS-136" caught by Model,
     /// A member takes over before the others have said that they follow it.
     TakenOverUnfollowed = "taken-over-unfollowed" breaks "SESS-133" caught by Both,
+    /// Whoever waits for somebody who is held up in turn has no more patience than that one.
+    PatienceOfEqualLength = "patience-of-equal-length" breaks "SESS-194" caught by Model,
+    /// Whoever has not come to an epoch yet, because it is held up in the one before, is given up like one that is silent.
+    HeldUpGivenUp = "held-up-given-up" breaks "SESS-153" caught by Model,
     /// A successor does not wait for the newcomer that may be a member already.
     NewcomerUnheard = "newcomer-unheard" breaks "SESS-133" caught by Model,
     /// One that is leaving takes over like anybody else.

@@ -114,8 +114,6 @@ pub(crate) struct Attacker {
     pub(crate) coordinates: bool,
     /// One of them coordinates an epoch that an honest client has begun.
     pub(crate) leads: bool,
-    /// It was there, or said to be, for one honest member and not for another, and the one has given up the other.
-    pub(crate) parts: bool,
     /// Messages that it may still send.
     pub(crate) sends: u8,
     /// Tickets that others signed, in the order of their bytes.
@@ -133,10 +131,9 @@ impl Attacker {
         self.corrupt & who.bit() != 0
     }
 
-    /// Whether nothing is promised about where things end up: whoever coordinates can do what it likes, and whoever is
-    /// there for some only parts those who wait for it from those who do not.
+    /// Whether nothing is promised about where things end up: whoever coordinates can do what it likes.
     pub(crate) fn has_power(&self) -> bool {
-        self.coordinates || self.leads || self.parts
+        self.coordinates || self.leads
     }
 
     /// Keeps what is worth keeping of a message from `from`.

@@ -105,7 +105,7 @@ pub(crate) fn always(scenario: &Scenario, attack: &Attack) -> Vec<Named> {
         ),
     ];
     always.push((
-        "SESS-153, SESS-192: whoever waits where it is quiet waits for a time that changes something",
+        "SESS-153, SESS-192, SESS-194: whoever waits where it is quiet waits for a time that changes something",
         |model, world| !world.is_quiet || time_helps(model, world),
     ));
     if scenario.budget.crashes > 0 {

@@ -12,7 +12,6 @@ use super::{
     inviter::Invitation,
     machine::{Next, Work},
     member::Membership,
-    succession::Succession,
 };
 use crate::{
     error_code::ErrorCode,
@@ -215,7 +214,7 @@ impl Membership {
         let (commitment, counted) =
             closing.committed.map(|committed| (committed.signed, committed.sent)).unzip();
         self.commitment = commitment;
-        self.succession = Succession::default();
+        self.succession = std::mem::take(&mut self.succession).of_next_epoch();
         self.chat.begin_epoch(counted.unwrap_or_default());
         self.settle(&closing.holder, &old.coordinator, work);
         self.change_coordinator(&old.coordinator, work);

@@ -37,8 +37,10 @@ pub(super) struct Succession {
     shown: Option<Commit>,
     /// Who has shown how the epoch ended, and so need not say whom it follows.
     shown_by: BTreeSet<UserHandle>,
-    /// Whether a deadline has passed at which nobody was late.
-    has_waited: bool,
+    /// Who had lost the coordinator of the epoch before, and may still be held up there.
+    behind: BTreeSet<UserHandle>,
+    /// So many turns this client has followed the same member; where that is another, turns at which nobody was late.
+    turns: u8,
 }
 
 impl Succession {
@@ -58,8 +60,14 @@ impl Succession {
         Ok(())
     }
 
+    /// What is known in the epoch after the one that this was about.
+    pub(super) fn of_next_epoch(self) -> Self {
+        Self { behind: self.followers.into_keys().collect(), ..Self::default() }
+    }
+
     pub(super) fn forget(&mut self, peer: &UserHandle) {
         self.followers.remove(peer);
+        self.behind.remove(peer);
         self.shown_by.remove(peer);
     }
 
@@ -86,7 +94,9 @@ impl Succession {
     pub(super) fn follow(&mut self, sent: u64, leaving: bool, successor: UserHandle) -> Option<Follow> {
         let follow = Follow { sent, leaving, successor };
         let news = self.following.as_ref() != Some(&follow);
-        self.has_waited &= !news;
+        if news {
+            self.turns = 0;
+        }
         self.following = Some(follow.clone());
         news.then_some(follow)
     }
@@ -115,6 +125,17 @@ impl Succession {
         first.then_some(successor)
     }
 
+    /// Whether this one has said whom it follows, or shown how the epoch ended, or cannot have yet.
+    fn has_told(&self, peer: &UserHandle) -> bool {
+        let is_held_up = self.is_held_up(peer) && !active(Mutant::HeldUpGivenUp);
+        self.followers.contains_key(peer) || self.shown_by.contains(peer) || is_held_up
+    }
+
+    /// Whether this one has said in the epoch before whom it follows there, and not in this one.
+    fn is_held_up(&self, peer: &UserHandle) -> bool {
+        self.behind.contains(peer) && !self.followers.contains_key(peer)
+    }
+
     fn follows(&self, peer: &UserHandle, successor: &UserHandle) -> bool {
         self.followers.get(peer).is_some_and(|follow| follow.successor == *successor)
     }
@@ -137,6 +158,11 @@ impl Membership {
         let there = self.epoch.handles().filter(|handle| !self.lost.contains(*handle));
         let leaving = self.leaving.then_some(&self.me.handle);
         self.succession.successor(there, leaving).cloned()
+    }
+
+    /// So many members have lower handles, without the coordinator.
+    fn place_of(&self, member: &UserHandle) -> usize {
+        self.epoch.handles().filter(|other| *other < member && **other != self.epoch.coordinator).count()
     }
 
     /// Those who may know more about how this epoch ends: the other members, and a newcomer that all have admitted.
@@ -218,9 +244,10 @@ impl Membership {
     }
 
     /// Somebody has lost the coordinator of an epoch that is over here.
-    pub(super) fn followed_late(&self, from: &Peer, epoch: EpochNumber, work: &mut Work<'_, '_>) -> Next {
+    pub(super) fn followed_late(&mut self, from: &Peer, epoch: EpochNumber, work: &mut Work<'_, '_>) -> Next {
         match &self.commitment {
             Some(commitment) if epoch.next() == self.epoch.number && !active(Mutant::CommitNotShown) => {
+                self.succession.behind.insert(from.handle.clone());
                 let message = SessionMessage {
                     body: SessionBody::Commit(Commit { commitment: commitment.clone() }),
                     chain: self.epoch.previous,
@@ -402,29 +429,34 @@ impl Membership {
         if mine { self.me.handle.clone() } else { self.epoch.coordinator.clone() }
     }
 
-    /// The session has been without a coordinator for too long: whoever holds the others up is given up. The one that
-    /// this member follows has its own time to give others up before it is given up itself.
+    /// The session has been without a coordinator for one turn more: whoever holds the others up is given up.
+    ///
+    /// Who waits for whom ends at the lowest handle. So that nobody gives up somebody who is held up in turn, each has the
+    /// more patience the further it, or the one that it follows, stands from there.
     pub(super) fn succession_overdue(&mut self, work: &mut Work<'_, '_>) -> Next {
         self.wait_for_removal(&self.epoch.coordinator.clone(), work);
-        if self.is_committed() {
-            // Not any more: only messages are awaited, which have a deadline of their own.
+        let Some(followed) = self.succession.following().cloned().filter(|_| !self.is_committed()) else {
+            // Only messages are awaited, which have a deadline of their own.
             return Next::Stay;
-        }
-        let takes_over = self.succession.is_following(&self.me.handle);
-        let follows_other = |witness: &UserHandle| !self.succession.follows(witness, &self.me.handle);
-        let idle = |witness: &&UserHandle| match self.succession.followers.get(*witness) {
-            Some(_) => takes_over && follows_other(witness),
-            None => !self.succession.shown_by.contains(*witness),
         };
-        let mut late: Vec<UserHandle> = self.witnesses().filter(idle).cloned().collect();
-        if late.is_empty() && self.succession.has_waited {
-            if takes_over {
-                late.extend(self.witnesses().filter(|witness| follows_other(witness)).cloned());
-            } else {
-                late.extend(self.succession.following().cloned());
-            }
+        let takes_over = followed == self.me.handle;
+        let equal = active(Mutant::PatienceOfEqualLength);
+        let place = if equal { 0 } else { 2 * self.place_of(&followed) };
+        self.succession.turns = self.succession.turns.saturating_add(1);
+        let turns = usize::from(self.succession.turns);
+        let held_up = |witness: &UserHandle| if self.succession.is_held_up(witness) { 2 } else { 0 };
+        let is_late = |witness: &&UserHandle| {
+            let has_had_time = takes_over && turns > place + held_up(witness);
+            !self.succession.has_told(witness)
+                || (has_had_time && !self.succession.follows(witness, &followed))
+        };
+        let mut late: Vec<UserHandle> = self.witnesses().filter(is_late).cloned().collect();
+        let longest = self.witnesses().map(held_up).max().unwrap_or_default();
+        if !takes_over && !late.is_empty() {
+            self.succession.turns = 0;
+        } else if !takes_over && turns > place + longest + 1 {
+            late.push(followed);
         }
-        self.succession.has_waited = late.is_empty();
         let number = self.epoch.number;
         for member in late {
             // Meanwhile this member may have taken over, or know how the epoch ends.

@@ -80,9 +80,9 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
     "messages/of-newcomer" ["SESS-112"] twin "messages/heard"
         "a newcomer that is admitted speaks before it is a member" => of_newcomer;
     "messages/held-to-the-bound" ["SESS-018", "SESS-017", "LIM-001"]
-        "a member says 72 messages of the next epoch" => held_to_the_bound;
+        "a member says 105 messages of the next epoch" => held_to_the_bound;
     "messages/held-beyond-the-bound" ["SESS-018"] twin "messages/held-to-the-bound"
-        "a member says 73 messages of the next epoch" => held_beyond_the_bound;
+        "a member says 106 messages of the next epoch" => held_beyond_the_bound;
     "messages/sender-of-held-is-lost" ["SESS-123", "SESS-122"]
         "a member is refused, and the session goes on with the coordinator" => goes_on_without;
 };
@@ -323,12 +323,12 @@ async fn of_newcomer(world: Arc<World>) -> Result<(), Failure> {
 async fn held_to_the_bound(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let after = super::chain::next(&room.epoch, Change::Void(room.scene.c.handle.clone()))?;
-    for number in 1..=72u64 {
+    for number in 1..=105u64 {
         room.to_b.say(&after, message(number, &number.to_string())).await?;
     }
     room.to_b.alive().await?;
     next_epoch(&mut room).await?;
-    for number in 1..=72u64 {
+    for number in 1..=105u64 {
         room.scene.client.hears(&room.scene.b.handle, &number.to_string()).await?;
         room.to_b.hears(&room.epoch, received(number)).await?;
     }
@@ -338,7 +338,7 @@ async fn held_to_the_bound(world: Arc<World>) -> Result<(), Failure> {
 async fn held_beyond_the_bound(world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     let after = super::chain::next(&room.epoch, Change::Void(room.scene.c.handle.clone()))?;
-    for number in 1..=73u64 {
+    for number in 1..=106u64 {
         room.to_b.say(&after, message(number, &number.to_string())).await?;
     }
     room.to_b.refused(ErrorCode::LimitReached).await?;

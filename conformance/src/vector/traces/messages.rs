@@ -169,14 +169,14 @@ fn held(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     let (mut trace, epoch) = joined()?;
     let after = next(&epoch, hand_over.clone())?;
-    for count in 1..=72 {
+    for count in 1..=105 {
         trace.said(3, &after, message(count, "early"))?;
         trace.shows("")?;
     }
-    trace.said(3, &after, message(73, "early"))?;
+    trace.said(3, &after, message(106, "early"))?;
     trace.shows("3 close limit-reached, user member-lost 3")?;
     cases.push(trace.done(
-        "holds-72-messages",
+        "holds-105-messages",
         &["SESS-018"],
         "a 73rd message comes for the epoch to come",
     )?);

@@ -149,14 +149,14 @@ fn giving_up(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     let (mut trace, epoch) = completed()?;
     let after = next(&epoch, Change::Join(trace.me.clone()))?;
-    for count in 1..=72 {
+    for count in 1..=105 {
         trace.said(3, &after, message(count, "early"))?;
         trace.shows("")?;
     }
-    trace.said(3, &after, message(73, "early"))?;
+    trace.said(3, &after, message(106, "early"))?;
     trace.shows("1 reject, 1 goodbye, 3 close limit-reached, user ended")?;
     cases.push(trace.done(
-        "newcomer-holds-72-messages",
+        "newcomer-holds-105-messages",
         &["SESS-018", "SESS-079"],
         "a member says more in the epoch to come than a newcomer holds",
     )?);

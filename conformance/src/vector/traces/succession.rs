@@ -40,6 +40,17 @@ fn under_fourth() -> Made<(Trace, Epoch)> {
     Ok((trace, epoch))
 }
 
+impl Trace {
+    /// Time passes for so many turns of one that has lost person 4.
+    fn turns(&mut self, count: u8) -> Made<()> {
+        for _ in 0..count {
+            self.now += 60;
+            self.timer(Timer::Lost(handle_of(4)?))?;
+        }
+        Ok(())
+    }
+}
+
 fn takes_over(cases: &mut Vec<VectorCase>) -> Made<()> {
     let (mut trace, epoch) = joined()?;
     trace.link_lost(1)?;
@@ -485,6 +496,41 @@ fn gives_up(cases: &mut Vec<VectorCase>) -> Made<()> {
         "successor-idle",
         &["SESS-192"],
         "the one that this member follows has not taken over in its own time and in 60 seconds more",
+    )?);
+    let (mut trace, epoch) = under_fourth()?;
+    trace.link_lost(4)?;
+    trace.shows("user member-lost 4, 1+3 follow")?;
+    trace.said(3, &epoch, follow(1, 0, false)?)?;
+    trace.link_lost(1)?;
+    trace.shows("user member-lost 1, 3 follow")?;
+    trace.turns(2)?;
+    trace.shows("")?;
+    trace.turns(1)?;
+    trace.shows("3 close deadline, user member-lost 3, user epoch 5, user epoch 6, user epoch 7")?;
+    cases.push(trace.done(
+        "follower-of-another",
+        &["SESS-194"],
+        "the next in place leaves another member the time to give up the one that it follows",
+    )?);
+    let (mut trace, epoch) = of_four()?;
+    let silence = [(1, 0), (2, 0), (3, 0), (4, 0)];
+    let after = trace.change(&epoch, &Change::HandOver(handle_of(4)?), 4, &silence)?;
+    trace.said(3, &epoch, follow(2, 0, false)?)?;
+    trace.shows("3 commit")?;
+    trace.link_lost(4)?;
+    trace.said(1, &after, follow(1, 0, false)?)?;
+    trace.turns(3)?;
+    trace.shows("")?;
+    trace.turns(1)?;
+    trace.shows("1 close deadline, user member-lost 1, 3 follow")?;
+    trace.turns(4)?;
+    trace.shows("")?;
+    trace.turns(1)?;
+    trace.shows("3 close deadline, user member-lost 3, user epoch 5, user epoch 6, user epoch 7")?;
+    cases.push(trace.done(
+        "follower-held-up",
+        &["SESS-153", "SESS-192", "SESS-194"],
+        "one that waits in the epoch before for somebody else isn't taken for silent",
     )?);
     let silence = [(1, 0), (2, 0), (3, 0), (4, 0)];
     let (mut trace, epoch) = under_fourth()?;
