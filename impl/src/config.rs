@@ -13,6 +13,7 @@ use std::{
 use antiphon_spec::identity::{ContactAddress, ServerName};
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub(crate) use self::database::Way;
 pub use self::database::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 
 /// What a server is started with.

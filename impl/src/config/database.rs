@@ -25,14 +25,32 @@ pub enum DatabaseUrl {
 
 /// The URL of a database of PostgreSQL, without a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PostgresUrl(String);
+pub struct PostgresUrl {
+    text: String,
+    way: Way,
+}
+
+/// How a PostgreSQL is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As the URL says, with nothing around it: a socket of this machine, or a host to which nobody else is on the way.
+    Open,
+    /// Over TLS, to a host whose certificate comes from one of these authorities (PEM).
+    Tls {
+        /// The file with the authorities' certificates.
+        authorities: PathBuf,
+    },
+}
 
 impl DatabaseUrl {
     /// A relative path of a file is meant in this folder.
     pub(super) fn make_absolute(&mut self, base: &Path) {
         match self {
             Self::Sqlite(path) => *path = base.join(&*path),
-            Self::Postgres(_) => {}
+            Self::Postgres(PostgresUrl { way: Way::Open, .. }) => {}
+            Self::Postgres(PostgresUrl { way: Way::Tls { authorities }, .. }) => {
+                *authorities = base.join(&*authorities);
+            }
         }
     }
 }
@@ -80,24 +98,25 @@ impl TryFrom<String> for PostgresUrl {
         if database.is_empty() {
             return Err(DatabaseUrlError::NoDatabase);
         }
-        let mut is_plain = false;
+        let is_local = host.starts_with("%2F") || host.starts_with("%2f");
+        let mut way = is_local.then_some(Way::Open);
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=').unwrap_or((parameter, "")) {
                 ("password", _) => return Err(DatabaseUrlError::Password),
-                ("sslmode", "disable") => is_plain = true,
+                ("sslmode", "disable") => way = Some(Way::Open),
+                ("sslrootcert", file) if !is_local && !file.is_empty() => {
+                    way = Some(Way::Tls { authorities: file.into() });
+                }
                 _ => return Err(DatabaseUrlError::Parameter),
             }
         }
         if host.is_empty() {
             return Err(DatabaseUrlError::NoHost);
         }
-        let is_local = host.starts_with("%2F") || host.starts_with("%2f");
-        if !is_local && !is_plain {
-            return Err(DatabaseUrlError::Unprotected);
-        }
+        let way = way.ok_or(DatabaseUrlError::Unprotected)?;
         // What the library says may quote what it read; the text above has said what can be said without.
         PgConnectOptions::from_str(&text).map_err(|_| DatabaseUrlError::Postgres)?;
-        Ok(Self(text))
+        Ok(Self { text, way })
     }
 }
 
@@ -105,7 +124,12 @@ impl PostgresUrl {
     /// The URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// How it is reached.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 }
 
@@ -113,7 +137,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(url) => f.write_str(&url.0),
+            Self::Postgres(url) => f.write_str(&url.text),
         }
     }
 }
@@ -146,8 +170,8 @@ pub enum DatabaseUrlError {
     Parameter,
     /// Everybody on the way could read and change what the database is told.
     #[error(
-        "the connection to this host would not be protected: name the folder of the socket of a PostgreSQL on this \
-         machine (postgres://user@%2Ffolder/database), or add ?sslmode=disable if nobody else is on the way"
+        "the connection to this host is not protected: add ?sslrootcert=FILE with the certificates of those who may \
+         vouch for it, or ?sslmode=disable if nobody else is on the way"
     )]
     Unprotected,
     /// The URL is no URL.
@@ -191,6 +215,8 @@ mod tests {
             ("postgres://h:x/d?sslmode=disable", DatabaseUrlError::Postgres),
             ("postgres://h/d", DatabaseUrlError::Unprotected),
             ("postgres://h/d?sslmode=prefer", DatabaseUrlError::Parameter),
+            ("postgres://h/d?sslrootcert=", DatabaseUrlError::Parameter),
+            ("postgres://%2Ff/d?sslrootcert=a.pem", DatabaseUrlError::Parameter),
             ("postgres://h", DatabaseUrlError::NoDatabase),
             ("postgres://h/", DatabaseUrlError::NoDatabase),
             ("postgres:///d", DatabaseUrlError::NoHost),

@@ -11,21 +11,25 @@
 mod node;
 mod query;
 mod server;
+mod tls;
 
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, str::FromStr as _, time::Duration};
+use std::{path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::query::{Reader, Transaction};
-use crate::config::{DatabaseUrl, PostgresUrl};
+use self::{
+    query::{Reader, Transaction},
+    tls::Tunnel,
+};
+use crate::config::{DatabaseUrl, PostgresUrl, Way};
 
 pub(crate) use node::{Inserted, NodeStore};
 pub(crate) use server::{Account, HomeTransaction, ServerStore};
@@ -105,8 +109,9 @@ impl StoreError {
                 Some("set `database` to a file in a folder that exists and that this user may write to")
             }
             Self::Open { url: DatabaseUrl::Postgres(_), .. } => Some(
-                "see that PostgreSQL runs where `database` says, that the database and the user exist there, and that \
-                 the password is in PGPASSWORD or in the file that PGPASSFILE names",
+                "see that PostgreSQL runs where `database` says, that the database and the user exist there, that \
+                 the password is in PGPASSWORD or in the file that PGPASSFILE names, and that `sslrootcert` vouches for \
+                 its certificate",
             ),
             Self::Migrate { .. } => {
                 Some("use the program version that made the database or a later one, or another `database`")
@@ -139,8 +144,15 @@ struct Migrations {
 /// The ways into one database.
 #[derive(Clone, Debug)]
 enum Database {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres {
+        pool: PgPool,
+        // Lives as long as the connections that go through it.
+        _tunnel: Option<Arc<Tunnel>>,
+    },
 }
 
 impl Database {
@@ -161,11 +173,14 @@ impl Database {
             }
             DatabaseUrl::Postgres(url) => {
                 let options = postgres(url).map_err(open)?;
+                let (tunnel, options) = tunnelled(url, options).map_err(open)?;
                 let pool =
                     PgPoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).max_connections(CONNECTIONS);
-                let pool = pool.connect_with(options).await.map_err(open)?;
+                // If the way through the tunnel ended early, it knows why, and the pool doesn't.
+                let why = |source| tunnel.as_ref().and_then(Tunnel::failure).unwrap_or(source);
+                let pool = pool.connect_with(options).await.map_err(|source| open(why(source)))?;
                 migrations.postgres.run(&pool).await.map_err(migrate)?;
-                Ok(Self::Postgres(pool))
+                Ok(Self::Postgres { pool, _tunnel: tunnel.map(Arc::new) })
             }
         }
     }
@@ -173,7 +188,7 @@ impl Database {
     async fn read(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-            Self::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Self::Postgres { pool, .. } => Reader::Postgres(pool.acquire().await?),
         })
     }
 
@@ -182,7 +197,7 @@ impl Database {
     async fn write(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => {
+            Self::Postgres { pool, .. } => {
                 Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
         })
@@ -194,7 +209,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 }
@@ -210,7 +225,26 @@ fn sqlite(path: &Path) -> SqliteConnectOptions {
 }
 
 fn postgres(url: &PostgresUrl) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url.as_str())?.application_name("antiphon").options(SESSION))
+    // What the library would do about TLS depends on how it was built and on the environment; [`Tunnel`] does not.
+    let url = url.as_str().split('?').next().unwrap_or_default();
+    let options = PgConnectOptions::from_str(url)?.ssl_mode(PgSslMode::Disable);
+    Ok(options.application_name("antiphon").options(SESSION))
+}
+
+/// Digs the tunnel that the URL asks for, and changes the options to go through it.
+fn tunnelled(
+    url: &PostgresUrl,
+    options: PgConnectOptions,
+) -> Result<(Option<Tunnel>, PgConnectOptions), sqlx::Error> {
+    match url.way() {
+        Way::Open => Ok((None, options)),
+        Way::Tls { authorities } => {
+            let tunnel = Tunnel::dig(options.get_host(), options.get_port(), authorities);
+            let tunnel = tunnel.map_err(|error| sqlx::Error::Tls(Box::new(error)))?;
+            let options = options.socket(tunnel.folder());
+            Ok((Some(tunnel), options))
+        }
+    }
 }
 
 /// Makes the file of a database that is not there yet, for its owner alone: whom a user denies is nobody else's business.

@@ -2,6 +2,7 @@
 
 mod node;
 mod server;
+mod tls;
 
 use super::{Migrations, StoreError};
 use crate::config::DatabaseUrl;
