@@ -30,7 +30,7 @@ const WAITING_MAX: usize = 1_024;
 const BATCH_MAX: usize = 64;
 
 /// So often a batch is tried that fails only because of what others did at the same time.
-const ATTEMPTS_MAX: usize = 3;
+pub(crate) const ATTEMPTS_MAX: usize = 3;
 
 /// Asks the home copies.
 #[derive(Clone, Debug)]

@@ -25,6 +25,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use tracing::info;
+
 use self::{
     query::{Reader, Transaction},
     tls::Tunnel,
@@ -160,7 +162,7 @@ impl Database {
     async fn open(url: &DatabaseUrl, migrations: &Migrations) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { url: url.clone(), source };
         let migrate = |source| StoreError::Migrate { url: url.clone(), source };
-        match url {
+        let database = match url {
             DatabaseUrl::Sqlite(path) => {
                 make_private(path).map_err(|source| open(sqlx::Error::Io(source)))?;
                 let options = sqlite(path);
@@ -169,7 +171,7 @@ impl Database {
                 let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
                 migrations.sqlite.run(&writer).await.map_err(migrate)?;
                 let readers = pool().max_connections(READERS).connect_with(options).await.map_err(open)?;
-                Ok(Self::Sqlite { writer, readers })
+                Self::Sqlite { writer, readers }
             }
             DatabaseUrl::Postgres(url) => {
                 let options = postgres(url).map_err(open)?;
@@ -180,9 +182,13 @@ impl Database {
                 let why = |source| tunnel.as_ref().and_then(Tunnel::failure).unwrap_or(source);
                 let pool = pool.connect_with(options).await.map_err(|source| open(why(source)))?;
                 migrations.postgres.run(&pool).await.map_err(migrate)?;
-                Ok(Self::Postgres { pool, _tunnel: tunnel.map(Arc::new) })
+                Self::Postgres { pool, _tunnel: tunnel.map(Arc::new) }
             }
-        }
+        };
+        // The same for both databases.
+        let version = migrations.sqlite.iter().map(|migration| migration.version).max().unwrap_or_default();
+        info!(database = %url, version, "the database is open, with the tables of this version");
+        Ok(database)
     }
 
     async fn read(&self) -> Result<Reader, StoreError> {

@@ -39,6 +39,13 @@ async fn a_wrong_configuration_is_told_with_its_place() {
         ("name = \"home.example\"\n", "", ["key name is wrong", "add the key"]),
         ("\"home.example\"\nreg", "\"Home Example\"\nreg", ["line 1, key name", "correct the value"]),
         ("database = \"accounts.sqlite\"", "database = 7", ["key database", "correct the value"]),
+        (
+            "accounts.sqlite",
+            "postgres://antiphon:hush@db.example/home",
+            ["line 9, key database", "environment variable PGPASSWORD"],
+        ),
+        ("accounts.sqlite", "postgres://antiphon@db.example/home", ["key database", "sslrootcert=FILE"]),
+        ("accounts.sqlite", "mysql://db.example/home", ["key database", "sqlite:// or postgres://"]),
         ("database =", "registration = \"ajar\"\ndatabase =", ["key registration", "open"]),
         (
             "[directory-node]",
@@ -48,7 +55,9 @@ async fn a_wrong_configuration_is_told_with_its_place() {
         ("[directory-node]", "[directory-node", ["line 11", "what to do"]),
     ];
     for (replaced, by, told) in cases {
-        check(&server(&town, &config, replaced, by).await, 2, &told);
+        let ended = server(&town, &config, replaced, by).await;
+        check(&ended, 2, &told);
+        assert!(!ended.error.contains("hush"), "{}", ended.error);
     }
     let missing = town.run(&["server", "--config", "nowhere.toml"]).await;
     check(&missing, 2, &["nowhere.toml cannot be read", "No such file", "--config"]);
@@ -114,6 +123,11 @@ async fn files_that_do_not_fit_are_named() {
             users,
             users.replace("home.example-", "../other.example/other.example-"),
             vec!["`user-ca-certificate`", "users.pem", "other.example, not of home.example", "issue-server"],
+        ),
+        (
+            "accounts.sqlite",
+            "postgres://antiphon@%2Fnowhere/home".to_owned(),
+            vec!["postgres://antiphon@%2Fnowhere/home cannot be opened", "see that PostgreSQL runs"],
         ),
         (
             "accounts.sqlite",
