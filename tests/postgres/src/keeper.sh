@@ -5,6 +5,8 @@ set -eu
 PATH="$1:$PATH"
 umask 077
 folder=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-postgres-XXXXXX")
+# Writing to a test that is gone is a failure like any, after which there is something to do.
+trap '' PIPE
 trap 'pg_ctl -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
 case $2 in fsync) fsync=on ;; *) fsync=off ;; esac
 
