@@ -149,27 +149,68 @@ async fn who_opens_the_store_waits_for_the_change_that_has_begun() {
     .await;
 }
 
+/// Gives so many login epochs at once; returns those that were given before somebody else took over.
+async fn give(store: ServerStore, count: usize) -> Vec<u64> {
+    let mut changes = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let store = store.clone();
+        changes.spawn(async move {
+            let mut transaction = match store.begin().await {
+                Ok(transaction) => transaction,
+                Err(StoreError::Superseded { .. }) => return None,
+                Err(error) => panic!("{error}"),
+            };
+            let mut profile = transaction.profile(USER).await.unwrap().unwrap();
+            profile.epoch.0 += 1;
+            transaction.persist(USER, &profile).await.unwrap();
+            transaction.commit().await.unwrap();
+            Some(profile.epoch.0)
+        });
+    }
+    changes.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn no_epoch_is_given_twice_while_one_process_after_the_other_takes_over() {
+    const PROCESSES: usize = 4;
+    on_each("takeovers under load", async |place| {
+        open(place).await.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        let mut processes = Vec::new();
+        for _ in 0..PROCESSES {
+            let store = open(place).await;
+            // The first of each is given for sure; what the next process finds is somewhere in the midst of the others.
+            let mut given = give(store.clone(), 1).await;
+            assert_eq!(given.len(), 1);
+            processes.push(tokio::spawn(async move {
+                given.extend(give(store.clone(), 20).await);
+                store.close().await;
+                given
+            }));
+        }
+        let mut all = Vec::new();
+        for process in processes {
+            let mut given = process.await.unwrap();
+            given.sort_unstable();
+            // So nobody gave one after a later process had.
+            all.extend(given);
+        }
+        let count = u64::try_from(all.len()).unwrap();
+        assert_eq!(all, (1..=count).collect::<Vec<_>>());
+        assert!(all.len() >= PROCESSES + 20, "{all:?}");
+        assert_eq!(profile(&open(place).await, USER).await.unwrap().epoch, LoginEpoch(count));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn changes_at_once_are_carried_out_one_after_the_other() {
-    const CHANGES: u64 = 40;
+    const CHANGES: usize = 40;
     on_each("changes at once", async |place| {
         let store = open(place).await;
         store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
-        let mut changes = tokio::task::JoinSet::new();
-        for _ in 0..CHANGES {
-            let store = store.clone();
-            changes.spawn(async move {
-                let mut transaction = store.begin().await.unwrap();
-                let mut profile = transaction.profile(USER).await.unwrap().unwrap();
-                profile.epoch.0 += 1;
-                transaction.persist(USER, &profile).await.unwrap();
-                transaction.commit().await.unwrap();
-                profile.epoch.0
-            });
-        }
-        let mut given = changes.join_all().await;
+        let mut given = give(store.clone(), CHANGES).await;
         given.sort_unstable();
-        assert_eq!(given, (1..=CHANGES).collect::<Vec<_>>());
+        assert_eq!(given, (1..=40).collect::<Vec<_>>());
         store.close().await;
     })
     .await;
