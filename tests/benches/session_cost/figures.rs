@@ -7,6 +7,9 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// What is left of the last work, such as links that close, is not the next one's: so long it may take.
+const SETTLING: Duration = Duration::from_millis(3);
+
 /// What something took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
@@ -42,11 +45,13 @@ impl Clocks {
         Self { processes }
     }
 
-    /// What something takes.
+    /// What something takes; the CPU time is that of what it leaves to be done as well, such as credit that servers
+    /// still pass on.
     pub(crate) async fn time(&self, doing: impl Future<Output = ()>) -> Cost {
         let (cpu, wall) = (self.cpu(), Instant::now());
         doing.await;
         let wall = wall.elapsed();
+        settle().await;
         Cost { cpu: self.cpu().saturating_sub(cpu), wall }
     }
 
@@ -57,6 +62,11 @@ impl Clocks {
             + Duration::from_nanos(nanoseconds);
         own + self.processes.iter().map(|process| cpu_of(*process)).sum::<Duration>()
     }
+}
+
+/// Lets what is under way come to its end.
+pub(crate) async fn settle() {
+    tokio::time::sleep(SETTLING).await;
 }
 
 /// The CPU time of another process, up to when it last waited for something.
@@ -70,40 +80,69 @@ fn cpu_of(process: u32) -> Duration {
     Duration::from_nanos(tasks.flatten().map(nanoseconds).sum())
 }
 
-/// Ours and the twin's costs of one kind of work, a pair for each round.
+/// What one kind of work costs in one round, in each of the three ways.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) direct: Cost,
+    pub(crate) relayed: Cost,
+    pub(crate) bare: Cost,
+}
+
+impl std::ops::Div<u32> for Round {
+    type Output = Self;
+
+    fn div(self, by: u32) -> Self {
+        Self { direct: self.direct / by, relayed: self.relayed / by, bare: self.bare / by }
+    }
+}
+
+/// All rounds of one kind of work.
 #[derive(Debug)]
 pub(crate) struct Rounds {
     pub(crate) work: String,
     pub(crate) members: usize,
-    pub(crate) pairs: Vec<(Cost, Cost)>,
+    pub(crate) rounds: Vec<Round>,
 }
 
 /// The head of the table.
 pub(crate) fn head() -> String {
-    let head = "work                         |  n | CPU us: Antiphon     bare |  ratio (quartiles)   | wall us: Antiphon     bare |  ratio";
+    let head = "work                         |  n | clock | us: direct    relayed       bare | direct / bare        | \
+                relayed / bare          | relayed / direct";
     let line: String = head.chars().map(|c| if c == '|' { '|' } else { '-' }).collect();
     format!("{head}\n{line}")
 }
 
 impl Rounds {
-    /// A line of the table.
-    pub(crate) fn line(&self) -> String {
-        let side = |of: fn(&(Cost, Cost)) -> Duration| quantile(self.pairs.iter().map(of).map(us), 0.5);
-        let ratio = |at| quantile(self.pairs.iter().map(|(ours, bare)| us(ours.cpu) / us(bare.cpu)), at);
-        let wall = quantile(self.pairs.iter().map(|(ours, bare)| us(ours.wall) / us(bare.wall)), 0.5);
-        format!(
-            "{:28} | {:2} | {:16.1} {:8.1} | {:6.2} ({:.2} - {:.2}) | {:17.1} {:8.1} | {:6.2}",
-            self.work,
-            self.members,
-            side(|(ours, _)| ours.cpu),
-            side(|(_, bare)| bare.cpu),
-            ratio(0.5),
-            ratio(0.25),
-            ratio(0.75),
-            side(|(ours, _)| ours.wall),
-            side(|(_, bare)| bare.wall),
-            wall,
-        )
+    /// The lines of the table: medians, and behind each ratio its quartiles over the rounds.
+    pub(crate) fn lines(&self) -> String {
+        let line = |clock: &str, on: fn(&Cost) -> Duration| {
+            let side = |of: fn(&Round) -> &Cost| self.quantile(0.5, |round| us(on(of(round))));
+            let ratio = |over: fn(&Round) -> (&Cost, &Cost)| {
+                let at = |share| {
+                    self.quantile(share, |round| {
+                        let (one, other) = over(round);
+                        us(on(one)) / us(on(other))
+                    })
+                };
+                format!("{:5.2} ({:.2} - {:.2})", at(0.5), at(0.25), at(0.75))
+            };
+            format!(
+                "{:28} | {:2} | {clock:5} | {:10.1} {:10.1} {:10.1} | {:20} | {:23} | {}",
+                self.work,
+                self.members,
+                side(|round| &round.direct),
+                side(|round| &round.relayed),
+                side(|round| &round.bare),
+                ratio(|round| (&round.direct, &round.bare)),
+                ratio(|round| (&round.relayed, &round.bare)),
+                ratio(|round| (&round.relayed, &round.direct)),
+            )
+        };
+        format!("{}\n{}", line("CPU", |cost| cost.cpu), line("time", |cost| cost.wall))
+    }
+
+    fn quantile(&self, share: f64, of: impl Fn(&Round) -> f64) -> f64 {
+        quantile(self.rounds.iter().map(of), share)
     }
 }
 

@@ -1,8 +1,11 @@
-//! The people: clients of the reference system in this process, users of a real server, in one session.
+//! The people: clients of the reference system in this process, users of two real servers, in one session.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use antiphon::client::{Client, ClientEvent, Command, Events, Request, Running, SessionName, Settings};
+use antiphon::client::{Client, ClientEvent, Command, Events, Request, Running, SessionName, Settings, Way};
 use antiphon_spec::{identity::UserHandle, policy::Verdict};
 use antiphon_tests::{Service, Town, in_time};
 use futures::future::join_all;
@@ -11,21 +14,26 @@ use tokio::sync::mpsc;
 /// Somebody who is logged in.
 pub(crate) struct Person {
     handle: UserHandle,
+    /// The identity folder.
+    identity: PathBuf,
     commands: mpsc::Sender<Request>,
     events: Events,
+    /// How the links to the others are.
+    way: Way,
     _engine: Running,
 }
 
 impl Person {
     /// Starts a client whose identity is in this folder of the town, registers and logs in.
-    pub(crate) async fn settle(town: &Town, name: &str, server: &Service) -> Self {
+    pub(crate) async fn settle(town: &Town, name: &str, server: &Service, way: Way) -> Self {
         let at = |address| format!("{}={address}", server.name()).parse().expect("a server has an address");
         let root = antiphon::credentials::load_certificates(&town.folder().join("authority/root.pem"));
+        let identity = town.folder().join(name);
         let settings = Settings {
             root: root.expect("the root is there").pop(),
             server: Some(at(server.listen())),
             registration: Some(at(server.registration())),
-            ..Settings::new(town.folder().join(name))
+            ..Settings::new(&identity)
         };
         let (commands, mut events, engine) = Client::start(settings).await.expect("a client starts").split();
         let mut answer = async |command: Command| {
@@ -41,17 +49,36 @@ impl Person {
         let ClientEvent::Registered { handle } = registered else { panic!("{name}: {registered:?}") };
         let logged_in = answer(Command::Login {}).await;
         assert!(matches!(logged_in, ClientEvent::LoggedIn { .. }), "{name}: {logged_in:?}");
-        Self { handle, commands, events, _engine: engine }
+        Self { handle, identity, commands, events, way, _engine: engine }
+    }
+
+    /// The identity folder.
+    pub(crate) fn identity(&self) -> &Path {
+        &self.identity
     }
 
     async fn does(&self, command: Command) {
         self.commands.send(command.into()).await.expect("the client runs");
     }
 
-    /// The next event; a refusal of anything is a failure.
+    /// The next event; one of something that went wrong is a failure, and so is a link of another kind.
     async fn next(&mut self, awaited: &str) -> ClientEvent {
         let event = in_time(awaited, self.events.recv()).await.expect("the client runs").event;
-        assert!(!matches!(event, ClientEvent::Refused { .. }), "{event:?}");
+        let is_failure = matches!(
+            event,
+            ClientEvent::Refused { .. }
+                | ClientEvent::InvitationFailed { .. }
+                | ClientEvent::InvitationRejected { .. }
+                | ClientEvent::Failed { .. }
+                | ClientEvent::MemberLost { .. }
+                | ClientEvent::NotPossible { .. }
+                | ClientEvent::Disconnected { .. }
+                | ClientEvent::Error { .. }
+        );
+        assert!(!is_failure, "{} waits for {awaited}: {event:?}", self.handle);
+        if let ClientEvent::Linked { way, .. } = &event {
+            assert_eq!(*way, self.way, "a link to {:?}", self.handle);
+        }
         event
     }
 
@@ -81,11 +108,12 @@ impl Person {
     }
 }
 
-/// Everybody names everybody else on the list of those who may dial.
+/// Everybody lets everybody make contact. Those whose links are to be direct name each other on the list of those whom
+/// they dial and tell their addresses; the others name nobody, so that nothing but a relayed link is left.
 pub(crate) async fn open_up(people: &mut [Person]) {
     let all: Vec<UserHandle> = people.iter().map(|person| person.handle.clone()).collect();
     for person in people {
-        let others = all.iter().filter(|handle| **handle != person.handle);
+        let others = all.iter().filter(|handle| person.way == Way::Direct && **handle != person.handle);
         let others = others.cloned().collect();
         person.prefers(others).await;
     }
