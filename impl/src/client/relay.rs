@@ -32,8 +32,13 @@ use crate::mutant::{Mutant, active};
 /// Bytes that wait inside the process for TLS to take them, or to be sent.
 const STREAM_BYTES: usize = 32 * 1024;
 
-/// Most messages of links that wait for the connection; a link with more waits.
-const OUTGOING_MAX: usize = 16;
+/// Most messages of links that wait for the connection; a link with more waits. One of each link of a full session goes
+/// out with one write.
+const OUTGOING_MAX: usize = 32;
+
+/// So many bytes are taken off a link before the peer is given room again: each credit costs as many writes, through
+/// both servers, as a message does.
+const CREDIT_BYTES: usize = RELAY_WINDOW_BYTES / 2;
 
 /// The relayed links of one connection.
 #[derive(Debug)]
@@ -264,18 +269,26 @@ async fn outgoing(
 }
 
 /// From the server to TLS; what TLS has room for makes room for more.
+//= spec/text/relay.md#bytes
+//# RELAY-035: A client MAY let the bytes that it has taken off a link gather, up to half the window, before it sends `relay-credit` for them.
 async fn incoming(
     link: LinkNumber,
     mut writer: WriteHalf<DuplexStream>,
     mut coming: mpsc::UnboundedReceiver<RelayBytes>,
     to_server: mpsc::Sender<ToServer>,
 ) {
+    let mut taken = 0;
     while let Some(bytes) = coming.recv().await {
-        let taken = CreditBytes::try_from(bytes.count());
         if writer.write_all(bytes.as_slice()).await.is_err() {
             return;
         }
-        if let Ok(bytes) = taken
+        taken += bytes.count();
+        if taken < CREDIT_BYTES {
+            continue;
+        }
+        // No more than a window is on its way, so this is a number that credit may have.
+        let credit = CreditBytes::try_from(std::mem::take(&mut taken));
+        if let Ok(bytes) = credit
             && to_server.send(ToServer::RelayCredit(RelayCredit { link, bytes })).await.is_err()
         {
             return;
