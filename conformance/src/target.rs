@@ -14,6 +14,8 @@
 //! | server | `{work}` | an empty folder for whatever the server stores |
 //! | server | `{registration}` | `open` or `closed`: whether it makes new accounts |
 //! | server | `{login-lease}` | for how long it lends a login epoch, in seconds |
+//! | server | `{rate}` | the rate of every class, for users, servers and registrations: so many a second, and so many at once |
+//! | server | `{connections}` | how many connections of one address it takes at a port |
 //! | server | `{config}` | in commands: the file that was made of the template |
 //! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
 //! | directory node | `{lease}` | the lease that it gives, in seconds |

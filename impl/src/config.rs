@@ -7,6 +7,7 @@ mod database;
 use std::{
     fmt,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -148,19 +149,91 @@ pub struct Limits {
     pub connections: usize,
     /// Most connections of one certificate's holder; more are refused with `limit-reached`.
     pub connections_per_peer: usize,
+    /// Most connections of one address at one port; more are closed before their handshake (`LIM-010`). Of IPv6, the
+    /// addresses with the first 64 bits in common are one.
+    pub connections_per_address: usize,
     /// Most requests of one connection that are open at once; more are refused with `limit-reached`.
     pub requests_per_connection: usize,
     /// Most bytes that wait for a peer that reads slowly; with more the connection is ended.
     pub outgoing_bytes: usize,
+    /// How often one user may ask (`LIM-007`).
+    pub user_rates: Rates,
+    /// How often one server may ask, for all its users.
+    pub server_rates: Rates,
+    /// How often keys may be registered from one address.
+    pub registration_rate: Rate,
 }
+
+/// How often one peer may ask, for each class of requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rates {
+    /// `login`; of servers `check-out` and `renew`.
+    pub logins: Rate,
+    /// `lookup`; of servers `resolve`.
+    pub lookups: Rate,
+    /// `set-preferences`; of servers `store`.
+    pub changes: Rate,
+    /// `relay-open`; of servers `relay-call`.
+    pub calls: Rate,
+}
+
+/// So many requests a second, and so many at once.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: NonZeroU32,
+    /// At once, after a while without a request.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    const fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
+    }
+}
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+impl From<Rate> for antiphon_spec::rate::Rate {
+    fn from(Rate { per_second, burst }: Rate) -> Self {
+        Self { per_second, burst }
+    }
+}
+
+/// More than a person asks, and a client that comes back into 32 sessions of 32 members.
+const USER_RATES: Rates = Rates {
+    logins: Rate::new(2, 60),
+    lookups: Rate::new(50, 1_024),
+    changes: Rate::new(5, 60),
+    calls: Rate::new(50, 1_024),
+};
+
+/// What a server with a million users asks when some hundred thousand of them are logged in elsewhere at one server.
+const SERVER_RATES: Rates = Rates {
+    logins: Rate::new(5_000, 20_000),
+    lookups: Rate::new(5_000, 20_000),
+    changes: Rate::new(1_000, 5_000),
+    calls: Rate::new(5_000, 20_000),
+};
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4_096,
             connections_per_peer: 64,
+            connections_per_address: 1_024,
             requests_per_connection: 64,
             outgoing_bytes: 512 * 1024,
+            user_rates: USER_RATES,
+            server_rates: SERVER_RATES,
+            registration_rate: Rate::new(2, 120),
         }
     }
 }
@@ -272,11 +345,22 @@ fn check_lease(path: &Path, key: &str, seconds: u64, most: u64) -> Result<(), Co
 }
 
 fn check_limits(path: &Path, limits: &Limits) -> Result<(), ConfigError> {
-    let Limits { connections, connections_per_peer, requests_per_connection, outgoing_bytes } = limits;
+    let Limits {
+        connections,
+        connections_per_peer,
+        connections_per_address,
+        requests_per_connection,
+        outgoing_bytes,
+        // These have no value that is out of range.
+        user_rates: _,
+        server_rates: _,
+        registration_rate: _,
+    } = limits;
     let frame = antiphon_spec::limits::FRAME_BYTES_MAX_SERVER;
     for (key, value, least) in [
         ("limits.connections", connections, 1),
         ("limits.connections-per-peer", connections_per_peer, 1),
+        ("limits.connections-per-address", connections_per_address, 1),
         ("limits.requests-per-connection", requests_per_connection, 1),
         ("limits.outgoing-bytes", outgoing_bytes, frame),
     ] {

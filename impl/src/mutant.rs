@@ -49,6 +49,14 @@ macro_rules! mutants {
 mutants! {
     /// A server answers lookups on a connection that is not logged in.
     LoginNotRequired = "login-not-required" breaks "LOGIN-002",
+    /// A server answers whoever asks, however often.
+    RatesIgnored = "rates-ignored" breaks "LIM-007",
+    /// A server relays however often a user or server calls.
+    CallsUncounted = "calls-uncounted" breaks "LIM-008",
+    /// A server counts the requests of all users and servers together.
+    RatesShared = "rates-shared" breaks "LIM-011",
+    /// A server takes however many connections from one address.
+    AddressesUncounted = "addresses-uncounted" breaks "LIM-010",
     /// A server tells an address whatever the preferences of its user say.
     PreferencesUnjudged = "preferences-unjudged" breaks "ADDR-005",
     /// A server tells an address to everybody whom the default allows.
@@ -221,7 +229,8 @@ mod tests {
     use super::*;
 
     /// The chapters that the mutants of this crate speak of.
-    const TEXT: [&str; 9] = [
+    const TEXT: [&str; 10] = [
+        include_str!("../../spec/text/limits.md"),
         include_str!("../../spec/text/certificates.md"),
         include_str!("../../spec/text/wire.md"),
         include_str!("../../spec/text/registration.md"),

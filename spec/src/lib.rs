@@ -17,6 +17,7 @@ pub mod media_type;
 pub mod message;
 pub mod mutant;
 pub mod policy;
+pub mod rate;
 pub mod relay;
 pub mod requirement;
 pub mod session;

@@ -65,6 +65,25 @@ pub struct Service {
     registration: Option<SocketAddr>,
 }
 
+/// No bound that anything but a flood would reach.
+const RATES: &str = "
+[limits.registration-rate]
+per-second = 1000000
+burst = 1000000
+
+[limits.user-rates]
+logins = { per-second = 1000000, burst = 1000000 }
+lookups = { per-second = 1000000, burst = 1000000 }
+changes = { per-second = 1000000, burst = 1000000 }
+calls = { per-second = 1000000, burst = 1000000 }
+
+[limits.server-rates]
+logins = { per-second = 1000000, burst = 1000000 }
+lookups = { per-second = 1000000, burst = 1000000 }
+changes = { per-second = 1000000, burst = 1000000 }
+calls = { per-second = 1000000, burst = 1000000 }
+";
+
 impl Town {
     /// Makes the authority, and starts the directory node.
     pub async fn found(binary: &str) -> Self {
@@ -148,12 +167,14 @@ impl Town {
         let address = self.ground.address(name);
         let (node, listen) = (&self.node.name, self.node.listen);
         let database = self.ground.store.database("accounts.sqlite");
+        // A test or benchmark asks more often than any person would, unless it says itself how often.
+        let rates = if settings.contains("-rates") { "" } else { RATES };
         let config = format!(
             "name = \"{name}\"\nregistration-address = \"{address}:0\"\nlisten-address = \"{address}:0\"\n\
              root = \"../authority/root.pem\"\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n\
              user-ca-certificate = \"{name}-users.pem\"\nuser-ca-key = \"{name}-users.key\"\n\
              database = \"{database}\"\n{settings}\n\
-             [directory-node]\naddress = \"{listen}\"\nname = \"{node}\"\n"
+             [directory-node]\naddress = \"{listen}\"\nname = \"{node}\"\n{rates}"
         );
         let path = self.ground.config(name);
         std::fs::write(&path, config).expect("a file can be written");

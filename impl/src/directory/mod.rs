@@ -26,7 +26,7 @@ use crate::{
     config::DirectoryNodeConfig,
     credentials,
     mutant::{Mutant, active},
-    net::{self, Link, Listener, Refuses as _, Serving, entropy, respond},
+    net::{self, Link, Listener, Origin, Refuses as _, Serving, entropy, respond},
     start::StartError,
     store::{self, NodeStore, StoreError},
 };
@@ -77,8 +77,8 @@ impl DirectoryNode {
         });
         serving.tracker.spawn(sweep(Arc::clone(&shared), serving.shutdown.clone()));
         let connections = serving.clone();
-        let accept = listener.serve(serving.clone(), move |accepted, is_full| {
-            serve(Arc::clone(&shared), connections.clone(), accepted, is_full)
+        let accept = listener.serve(serving.clone(), move |accepted, origin| {
+            serve(Arc::clone(&shared), connections.clone(), accepted, origin)
         });
         serving.tracker.spawn(accept);
         info!(name = %config.name, %address, "the directory node listens");
@@ -122,9 +122,9 @@ async fn sweep(shared: Arc<Shared>, shutdown: CancellationToken) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, is_full: bool) {
+async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, origin: Origin) {
     let peer = accepted.peer().map(|peer| peer.identity().clone());
-    let refusal = match (&peer, is_full) {
+    let refusal = match (&peer, origin.is_full) {
         (Some(Identity::Server(_)), false) => None,
         (Some(Identity::Server(_)), true) => Some(ErrorCode::LimitReached),
         // The verifier takes nobody else on this port.

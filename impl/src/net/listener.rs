@@ -3,7 +3,8 @@
 use std::{
     collections::HashMap,
     future::Future,
-    net::SocketAddr,
+    hash::Hash,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,6 @@ use antiphon_protocol::{
     certificate::VerifiedPeer,
     connection::{AcceptError, Accepted, Acceptor},
 };
-use antiphon_spec::identity::Identity;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -20,8 +20,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::Handshakes;
-use crate::config::Limits;
+use super::{Handshakes, rates::network};
+use crate::{
+    config::Limits,
+    mutant::{Mutant, active},
+};
 
 /// How long to wait when the system has no more sockets to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -52,6 +55,15 @@ impl Serving {
     }
 }
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The peer's address.
+    pub(crate) address: IpAddr,
+    /// The peer has as many connections as it may have already.
+    pub(crate) is_full: bool,
+}
+
 /// A bound port that does not accept yet.
 #[derive(Debug)]
 pub struct Listener {
@@ -77,18 +89,18 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until the process goes down. `handle` gets each connection whose handshake is over, and whether its
-    /// peer has as many connections as it may have already.
-    pub async fn serve<H, F>(self, serving: Serving, handle: H)
+    /// Accepts until the process goes down. `handle` gets each connection whose handshake is over.
+    pub(crate) async fn serve<H, F>(self, serving: Serving, handle: H)
     where
-        H: Fn(Accepted<TcpStream>, bool) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Accepted<TcpStream>, Origin) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let connections = Arc::new(Semaphore::new(serving.limits.connections));
-        let peers = Arc::new(Peers::default());
+        let (peers, addresses) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
         // Where the operator allows few connections, strangers do not get all of them.
         let handshakes_max = (serving.limits.connections / HANDSHAKES_SHARE).clamp(1, HANDSHAKES_MAX);
-        let mut handshakes: Handshakes<Option<(Accepted<TcpStream>, _)>> = Handshakes::new(handshakes_max);
+        let mut handshakes: Handshakes<Option<(Accepted<TcpStream>, IpAddr, _)>> =
+            Handshakes::new(handshakes_max);
         loop {
             let next = async {
                 let permit = Arc::clone(&connections).acquire_owned().await.ok();
@@ -98,14 +110,15 @@ impl Listener {
                 biased;
                 () = serving.shutdown.cancelled() => return,
                 known = handshakes.next() => {
-                    if let Some((accepted, permit)) = known {
-                        let counted = accepted.peer().map(|peer| peers.count(peer));
+                    if let Some((accepted, address, places)) = known {
+                        let peer = accepted.peer().map(VerifiedPeer::identity);
+                        let counted = peer.map(|peer| peers.count(peer.clone()));
                         let is_full =
                             counted.as_ref().is_some_and(|counted| counted.number > serving.limits.connections_per_peer);
-                        let handled = handle(accepted, is_full);
+                        let handled = handle(accepted, Origin { address, is_full });
                         serving.tracker.spawn(async move {
                             handled.await;
-                            drop((counted, permit));
+                            drop((counted, places));
                         });
                     }
                     continue;
@@ -113,9 +126,17 @@ impl Listener {
                 next = next => next,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let acceptor = self.acceptor.clone();
-                    handshakes.begin(async move { Some((shake(stream, &acceptor).await?, permit)) });
+                Ok((stream, peer)) => {
+                    let address = addresses.count(network(peer.ip()));
+                    if address.number > serving.limits.connections_per_address
+                        && !active(Mutant::AddressesUncounted)
+                    {
+                        debug!(address = %peer.ip(), "an address has too many connections");
+                        continue;
+                    }
+                    let (acceptor, places) = (self.acceptor.clone(), (address, permit));
+                    handshakes
+                        .begin(async move { Some((shake(stream, &acceptor).await?, peer.ip(), places)) });
                 }
                 Err(error) => {
                     warn!(%error, "a connection cannot be accepted");
@@ -137,34 +158,39 @@ async fn shake(stream: TcpStream, acceptor: &Acceptor) -> Option<Accepted<TcpStr
     None
 }
 
-/// How many connections each peer has.
-#[derive(Debug, Default)]
-struct Peers(Mutex<HashMap<Identity, usize>>);
+/// How many connections each peer or address has.
+#[derive(Debug)]
+struct Counts<K>(Mutex<HashMap<K, usize>>);
 
-/// One connection of a peer, until it is dropped.
-struct Counted {
-    peers: Arc<Peers>,
-    peer: Identity,
-    number: usize,
-}
-
-impl Peers {
-    fn count(self: &Arc<Self>, peer: &VerifiedPeer) -> Counted {
-        let peer = peer.identity().clone();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = counts.entry(peer.clone()).or_insert(0);
-        *number += 1;
-        Counted { number: *number, peers: Arc::clone(self), peer }
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
-impl Drop for Counted {
+/// One connection, until it is dropped.
+struct Counted<K: Eq + Hash> {
+    counts: Arc<Counts<K>>,
+    key: K,
+    number: usize,
+}
+
+impl<K: Clone + Eq + Hash> Counts<K> {
+    fn count(self: &Arc<Self>, key: K) -> Counted<K> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = counts.entry(key.clone()).or_insert(0);
+        *number += 1;
+        Counted { number: *number, counts: Arc::clone(self), key }
+    }
+}
+
+impl<K: Eq + Hash> Drop for Counted<K> {
     fn drop(&mut self) {
-        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = counts.get_mut(&self.peer) {
+        let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = counts.get_mut(&self.key) {
             *number -= 1;
             if *number == 0 {
-                counts.remove(&self.peer);
+                counts.remove(&self.key);
             }
         }
     }

@@ -9,6 +9,7 @@ mod lanes;
 mod link;
 mod listener;
 mod outbox;
+mod rates;
 mod requester;
 mod respond;
 
@@ -18,8 +19,10 @@ mod tests;
 pub use backoff::Backoff;
 pub(crate) use handshakes::Handshakes;
 pub use link::{Link, LinkEnd};
+pub(crate) use listener::Origin;
 pub use listener::{Listener, Serving};
 pub use outbox::Outbox;
+pub(crate) use rates::{Asker, Rates};
 pub(crate) use requester::pause;
 pub use requester::{AskError, Asks, Requester};
 pub use respond::{Refuses, respond};

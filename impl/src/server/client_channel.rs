@@ -5,10 +5,11 @@ use std::sync::Arc;
 use antiphon_protocol::connection::Accepted;
 use antiphon_spec::{
     account::login::{Client, ConnectionNumber, Event},
-    channel::Reception,
+    channel::{Reception, Request as _},
     error_code::ErrorCode,
-    identity::UserHandle,
+    identity::{Identity, UserHandle},
     message::client_server::{Address, FromServer, Lookup, ToServer},
+    rate::Class,
 };
 use tokio::{net::TcpStream, sync::Semaphore};
 use tracing::debug;
@@ -16,7 +17,7 @@ use tracing::debug;
 use super::{Shared, client::ClientHandle, lookup::lookup, relay::Came};
 use crate::{
     mutant::{Mutant, active},
-    net::{Link, Refuses as _, Serving},
+    net::{Asker, Link, Refuses as _, Serving},
 };
 
 /// Serves one connection of a user's client.
@@ -33,6 +34,7 @@ pub(super) async fn serve(
     let number = shared.next_connection();
     let client = ClientHandle::new(number, link.outbox().clone());
     let lookups = Arc::new(Semaphore::new(limits.requests_per_connection));
+    let asker = Asker::Peer(Identity::User(user.clone()));
     debug!(%user, "a client is connected");
     let end = loop {
         let message = match link.next().await {
@@ -46,6 +48,11 @@ pub(super) async fn serve(
                 link.outbox().close(Some(ErrorCode::UnexpectedMessage));
                 continue;
             }
+        }
+        let class = Class::of_client(&message);
+        if class.is_some_and(|class| !shared.rates.allow(&asker, class)) {
+            refuse(&client, &message);
+            continue;
         }
         match message {
             ToServer::Lookup(request) => {
@@ -88,6 +95,18 @@ pub(super) async fn serve(
         shared.users.event(&user, Event::ConnectionEnded(number), None).await;
     }
     link.linger().await;
+}
+
+/// Refuses what comes beyond the rate: a request with a code, a call like every other no (`LIM-007`, `LIM-008`).
+fn refuse(client: &ClientHandle, message: &ToServer) {
+    if let ToServer::RelayOpen(body) = message {
+        match client.relay.asked(body.link) {
+            Ok(relayed) => relayed.refuse(),
+            Err(code) => client.relay.fault(code),
+        }
+    } else if let Some((id, _)) = message.question() {
+        client.send(&FromServer::refused(id, ErrorCode::LimitReached));
+    }
 }
 
 /// The message as the login machine takes it.

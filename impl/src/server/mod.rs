@@ -58,7 +58,7 @@ use crate::{
     config::ServerConfig,
     credentials,
     mutant::{Mutant, active},
-    net::{Listener, Serving},
+    net::{Listener, Origin, Rates, Serving},
     start::StartError,
     store::ServerStore,
 };
@@ -89,6 +89,7 @@ struct Shared {
     requests: Requests,
     users: Users,
     relays: Relays,
+    rates: Arc<Rates>,
     connections: AtomicU64,
 }
 
@@ -150,11 +151,14 @@ impl Server {
         let record =
             ContactRecord { epoch: LoginEpoch(boot), server: config.name.clone(), address: advertised };
         let upkeep = Upkeep::new(location.clone(), record);
+        let rates = Arc::new(Rates::new(&serving.limits));
         let policy = config.registration;
         serving.tracker.spawn(takeover::watch(store.clone(), serving.shutdown.clone()));
-        let registrar = Registrar { issuer, store: store.clone(), location, policy, clock };
+        let registrar =
+            Registrar { issuer, store: store.clone(), location, policy, clock, rates: Arc::clone(&rates) };
         let relays = Relays::new(&requests, &users, &serving, &asking);
-        let shared = Shared { requests, users: users.clone(), relays, connections: AtomicU64::new(0) };
+        let connections = AtomicU64::new(0);
+        let shared = Shared { requests, users: users.clone(), relays, rates, connections };
         listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
         // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
         let first = upkeep.insert().await;
@@ -235,17 +239,18 @@ fn listen(
     registrar: Arc<Registrar>,
 ) {
     let connections = serving.clone();
-    serving.tracker.spawn(authenticated.serve(serving.clone(), move |accepted, is_full| {
-        serve(Arc::clone(&shared), connections.clone(), accepted, is_full)
+    serving.tracker.spawn(authenticated.serve(serving.clone(), move |accepted, origin| {
+        serve(Arc::clone(&shared), connections.clone(), accepted, origin)
     }));
     let connections = serving.clone();
-    serving.tracker.spawn(registration.serve(serving.clone(), move |accepted, _| {
-        Arc::clone(&registrar).serve(connections.clone(), accepted)
+    serving.tracker.spawn(registration.serve(serving.clone(), move |accepted, origin| {
+        Arc::clone(&registrar).serve(connections.clone(), accepted, origin)
     }));
 }
 
 /// Serves a connection of the authenticated port: a user's or a server's, each on the channel of its own.
-async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, is_full: bool) {
+async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, origin: Origin) {
+    let is_full = origin.is_full;
     match accepted.peer().map(|peer| peer.identity().clone()) {
         Some(Identity::User(_)) if is_full => {
             debug!("a user has too many connections");

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use antiphon_protocol::connection::Accepted;
 use antiphon_spec::{
     account::profile::{Answer, Event},
-    channel::receive_at_peer_server,
+    channel::{Request as _, receive_at_peer_server},
     error_code::ErrorCode,
-    identity::{ObjectHandle, ServerName},
+    identity::{Identity, ObjectHandle, ServerName},
     message::{
         common::RequestId,
         server_server::{
             CheckedIn, CheckedOut, FromPeerServer, Renewed, ReplaceDone, Resolved, Stored, ToPeerServer,
         },
     },
+    rate::Class,
 };
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     mutant::{Mutant, active},
-    net::{Link, Refuses as _, Serving, respond},
+    net::{Asker, Link, Refuses as _, Serving, respond},
 };
 
 /// Serves one connection of another server.
@@ -40,10 +41,18 @@ pub(super) async fn serve(
     let limits = &serving.limits;
     let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
     let end = RelayEnd::new(Outlet::AcceptedPeer(link.outbox().clone()));
-    let aside = |message| relay(&shared, &end, message);
-    let answer = |request| {
-        let (shared, peer) = (&shared, &peer);
-        async move { answer(shared, peer, request).await }
+    let asker = Asker::Peer(Identity::Server(peer.clone()));
+    let aside = |message| relay(&shared, &asker, &end, message);
+    let answer = |request: ToPeerServer| {
+        let (shared, peer, asker) = (&shared, &peer, &asker);
+        async move {
+            let class = Class::of_server(&request);
+            if class.is_some_and(|class| !shared.rates.allow(asker, class)) {
+                let (id, _) = request.question()?;
+                return Some(FromPeerServer::refused(id, ErrorCode::LimitReached));
+            }
+            answer(shared, peer, request).await
+        }
     };
     let ended = respond(link, receive_at_peer_server, limits.requests_per_connection, answer, aside).await;
     end.over();
@@ -51,10 +60,17 @@ pub(super) async fn serve(
 }
 
 /// What is no request: the messages of relayed links.
-fn relay(shared: &Shared, end: &Arc<RelayEnd>, message: ToPeerServer) {
+fn relay(shared: &Shared, asker: &Asker, end: &Arc<RelayEnd>, message: ToPeerServer) {
     let judged = match message {
         ToPeerServer::RelayCall(call) => {
-            end.asked(call.link).map(|relayed| shared.relays.called_by_peer(relayed, call))
+            end.asked(call.link).map(|relayed| {
+                // LIM-008: beyond the rate, as every other no.
+                if shared.rates.allow(asker, Class::Call) {
+                    shared.relays.called_by_peer(relayed, call);
+                } else {
+                    relayed.refuse();
+                }
+            })
         }
         ToPeerServer::RelayData(body) => end.came(body.link, Came::Data(body.bytes)),
         ToPeerServer::RelayCredit(body) => end.came(body.link, Came::Credit(body.bytes)),

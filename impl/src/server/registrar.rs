@@ -1,8 +1,11 @@
 //! The registration port (chapter *Registration*): accounts for keys whose possession is proved.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use antiphon_protocol::{
@@ -18,6 +21,7 @@ use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, UserHandle},
     limits::USER_CERTIFICATE_LIFETIME,
     message::registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
+    rate::Class,
 };
 use tokio::net::TcpStream;
 use tracing::{debug, error, info};
@@ -26,7 +30,7 @@ use super::location::Location;
 use crate::{
     config::RegistrationPolicy,
     mutant::{Mutant, active},
-    net::{self, Link, Refuses as _, Serving, respond},
+    net::{self, Asker, Link, Origin, Rates, Refuses as _, Serving, respond},
     store::{Account, ServerStore, StoreError},
 };
 
@@ -38,6 +42,7 @@ pub(crate) struct Registrar {
     pub(crate) location: Location,
     pub(crate) policy: RegistrationPolicy,
     pub(crate) clock: Clock,
+    pub(crate) rates: Arc<Rates>,
 }
 
 /// Why there is no certificate.
@@ -54,20 +59,25 @@ enum RegistrarError {
 }
 
 impl Registrar {
-    pub(crate) async fn serve(self: Arc<Self>, serving: Serving, accepted: Accepted<TcpStream>) {
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        serving: Serving,
+        accepted: Accepted<TcpStream>,
+        origin: Origin,
+    ) {
         let Ok(connection) = accepted.greet::<ToRegistrar>().await else { return };
         let limits = &serving.limits;
         let link =
             Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
         let answer = |request| {
             let registrar = &self;
-            async move { registrar.answer(request).await }
+            async move { registrar.answer(request, origin.address).await }
         };
         let end = respond(link, receive_at_registrar, limits.requests_per_connection, answer, drop).await;
         debug!(?end, "a registration connection has ended");
     }
 
-    async fn answer(&self, request: ToRegistrar) -> Option<FromRegistrar> {
+    async fn answer(&self, request: ToRegistrar, from: IpAddr) -> Option<FromRegistrar> {
         let request = match request {
             ToRegistrar::Register(request) => request,
             ToRegistrar::Ping(_) | ToRegistrar::Pong(_) | ToRegistrar::Goodbye(_) | ToRegistrar::Error(_) => {
@@ -75,6 +85,10 @@ impl Registrar {
             }
         };
         let id = request.id;
+        // Before the proof is looked at: that is what costs.
+        if !self.rates.allow(&Asker::Address(from), Class::Register) {
+            return Some(FromRegistrar::refused(id, ErrorCode::LimitReached));
+        }
         Some(match self.register(request).await {
             Ok(registered) => FromRegistrar::Registered(registered),
             Err(RegistrarError::Refused(code)) => FromRegistrar::refused(id, code),

@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod lookup;
 mod preferences;
+mod rates;
 mod registration;
 mod relay;
 mod replacement;
@@ -36,6 +37,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
         resolve::CASES,
         location::CASES,
         limits::CASES,
+        rates::CASES,
         restart::CASES,
         silence::CASES,
     ]

@@ -70,7 +70,7 @@ impl Relayed {
     }
 
     /// Nobody is there, or nobody who lets the caller through.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.handle(Event::Expired, None);
     }
 

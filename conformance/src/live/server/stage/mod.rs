@@ -37,6 +37,7 @@ use antiphon_spec::{
 };
 use rustls::pki_types::{CertificateDer, UnixTime};
 
+pub(super) use self::asked::Asks;
 pub(in crate::live) use self::link::Link;
 use self::under_test::{Files, Running};
 pub(super) use self::{
@@ -141,6 +142,10 @@ pub(super) struct Alone {
     pub(super) lease: Option<u64>,
     /// The lease that the server gives to login epochs, in seconds, if not a long one.
     pub(super) login_lease: Option<u64>,
+    /// The rate of every class of requests, if not one that no case reaches.
+    pub(super) rate: Option<u32>,
+    /// How many connections of one address the server takes at a port, if not more than any case opens.
+    pub(super) connections: Option<u32>,
 }
 
 /// A user with a key and a certificate.

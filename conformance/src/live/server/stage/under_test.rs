@@ -30,6 +30,9 @@ pub(super) struct Files {
     pub(super) ca_certificate: CertificateDer<'static>,
 }
 
+/// A bound that no case reaches.
+const UNREACHED: u32 = 1_000_000;
+
 /// A server that runs; it ends with this value.
 pub(super) struct Running {
     process: Process,
@@ -64,6 +67,8 @@ impl Files {
         let mut values = self.values.clone();
         values.insert("registration", if alone.is_closed { "closed" } else { "open" }.to_owned());
         values.insert("login-lease", alone.login_lease.unwrap_or(LOGIN_LEASE.as_secs()).to_string());
+        values.insert("rate", alone.rate.unwrap_or(UNREACHED).to_string());
+        values.insert("connections", alone.connections.unwrap_or(UNREACHED).to_string());
         let started = Started::start(world, world.target().server.as_ref(), &self.folder, values).await?;
         let (address, registration) = (started.address("listen")?, started.address("registration")?);
         Ok(Running { process: started.process, address, registration })

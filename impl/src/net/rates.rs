@@ -1,0 +1,96 @@
+//! Who asks too often: the buckets of [`antiphon_spec::rate`] at the process's clock.
+
+use std::{
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use antiphon_spec::{
+    identity::Identity,
+    rate::{Buckets, Class},
+};
+
+use crate::{
+    config::{Limits, Rates as Settings},
+    mutant::{Mutant, active},
+};
+
+/// Most peers and classes that are counted apart at once; about 10 MiB of them.
+const KEYS_MAX: usize = 65_536;
+
+/// Whom requests are counted for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// Whoever a certificate names.
+    Peer(Identity),
+    /// Whoever registers, before there is a certificate.
+    Address(IpAddr),
+}
+
+/// How often everybody has asked of late.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    buckets: Mutex<Buckets<(Asker, Class)>>,
+    begin: Instant,
+    limits: Limits,
+}
+
+impl Rates {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { buckets: Mutex::new(Buckets::new(KEYS_MAX)), begin: Instant::now(), limits: limits.clone() }
+    }
+
+    /// Whether one more request of this class is within the rate; if it is, it is counted.
+    pub(crate) fn allow(&self, asker: &Asker, class: Class) -> bool {
+        let Limits { user_rates, server_rates, registration_rate, .. } = &self.limits;
+        let of = |Settings { logins, lookups, changes, calls }: &Settings| match class {
+            Class::Login => *logins,
+            Class::Lookup => *lookups,
+            Class::Change => *changes,
+            Class::Call => *calls,
+            Class::Register => *registration_rate,
+        };
+        let (asker, rate) = match asker {
+            Asker::Peer(Identity::User(_)) => (asker.clone(), of(user_rates)),
+            Asker::Peer(Identity::Server(_) | Identity::DirectoryNode(_)) => {
+                (asker.clone(), of(server_rates))
+            }
+            Asker::Address(address) => (Asker::Address(network(*address)), of(user_rates)),
+        };
+        if active(Mutant::RatesIgnored) || (active(Mutant::CallsUncounted) && class == Class::Call) {
+            return true;
+        }
+        let everybody = Asker::Address(IpAddr::from([0, 0, 0, 0]));
+        let asker = if active(Mutant::RatesShared) { everybody } else { asker };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.take((asker, class), rate.into(), self.begin.elapsed())
+    }
+}
+
+/// The addresses that count as one: of IPv6, all that a site gives to one machine.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_network_are_one() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap());
+        }
+    }
+}
