@@ -16,6 +16,7 @@ use crate::{
     attacker::properties::refused_with,
     catalogue::Entry,
     instant_model::{InstantModel, InstantState, InstantStep},
+    locations::{LocationEntry, LocationModel, LocationState, LocationStep},
     profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
     world::World,
@@ -165,6 +166,12 @@ pub fn check_profiles(entry: &ProfileEntry, options: Options) -> Report {
     check_model(entry.name, &|| ProfileModel::new(entry.bounds), options, None)
 }
 
+/// As [`check`], a model of the location service.
+#[must_use]
+pub fn check_locations(entry: &LocationEntry, options: Options) -> Report {
+    check_model(entry.name, &|| LocationModel::new(entry.bounds), options, None)
+}
+
 /// A model that can say in words what a step does.
 trait Narrated:
     Model<
@@ -200,6 +207,12 @@ impl Narrated for InstantModel {
 
 impl Narrated for ProfileModel {
     fn narrate(&self, state: &ProfileState, step: &ProfileStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for LocationModel {
+    fn narrate(&self, state: &LocationState, step: &LocationStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

@@ -17,6 +17,7 @@ mod digest;
 pub mod export;
 mod instant_model;
 mod link;
+pub mod locations;
 mod monitor;
 pub mod mutants;
 pub mod profiles;

@@ -11,6 +11,7 @@ use antiphon_models::{
     InstantModel, SessionModel,
     catalogue::{self, Entry},
     check::{self, Options},
+    locations::{self, LOCATIONS, LocationEntry},
     profiles::{self, PROFILES, ProfileEntry},
     simulation::{self, Replay, Search},
 };
@@ -54,6 +55,14 @@ enum Command {
             conflicts_with_all = ["model", "mutants", "mutant", "instants"]
         )]
         logins: Option<Option<ProfileEntry>>,
+        /// Only the models of the location service; of these the one of this name, if there is one.
+        #[arg(
+            long,
+            value_parser = named_location,
+            num_args = 0..=1,
+            conflicts_with_all = ["model", "mutants", "mutant", "instants", "logins"]
+        )]
+        location: Option<Option<LocationEntry>>,
         /// How many threads search.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
@@ -98,14 +107,21 @@ fn main() -> ExitCode {
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
         Command::Check { instants: true, threads, .. } => {
-            check_all(|_| false, |_| false, true, usize::from(threads), &mut out)
+            check_all(|_| false, |_| false, |_| false, true, usize::from(threads), &mut out)
+        }
+        Command::Check { location: Some(only), bounded, threads, .. } => {
+            let chosen = |entry: &LocationEntry| match &only {
+                Some(only) => only.name == entry.name,
+                None => entry.quick || !bounded,
+            };
+            check_all(|_| false, |_| false, chosen, false, usize::from(threads), &mut out)
         }
         Command::Check { logins: Some(only), bounded, threads, .. } => {
             let chosen = |entry: &ProfileEntry| match &only {
                 Some(only) => only.name == entry.name,
                 None => entry.quick || !bounded,
             };
-            check_all(|_| false, chosen, false, usize::from(threads), &mut out)
+            check_all(|_| false, chosen, |_| false, false, usize::from(threads), &mut out)
         }
         Command::Check { mutants: true, threads, .. } => {
             check_mutants(usize::from(threads), None, None, &mut out)
@@ -116,11 +132,17 @@ fn main() -> ExitCode {
         Command::Check { model: None, bounded, threads, .. } => {
             let (sessions, logins) =
                 (|entry: &Entry| entry.quick || !bounded, |entry: &ProfileEntry| entry.quick || !bounded);
-            check_all(sessions, logins, true, usize::from(threads), &mut out)
+            let locations = |entry: &LocationEntry| entry.quick || !bounded;
+            check_all(sessions, logins, locations, true, usize::from(threads), &mut out)
         }
-        Command::Check { model: Some(model), threads, .. } => {
-            check_all(|entry| entry.name == model.name, |_| false, false, usize::from(threads), &mut out)
-        }
+        Command::Check { model: Some(model), threads, .. } => check_all(
+            |entry| entry.name == model.name,
+            |_| false,
+            |_| false,
+            false,
+            usize::from(threads),
+            &mut out,
+        ),
         Command::Simulate { seed: Some(seed), trace, .. } => replay(seed, trace, &mut out),
         Command::Simulate { mutants: true, threads, first_seed, .. } => {
             simulate_mutants(usize::from(threads), first_seed, &mut out)
@@ -254,6 +276,13 @@ fn named_profiles(name: &str) -> Result<ProfileEntry, String> {
         .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
 }
 
+/// The model of the location service of a name on the command line.
+fn named_location(name: &str) -> Result<LocationEntry, String> {
+    locations::find(name)
+        .copied()
+        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
+}
+
 fn list(out: &mut impl Write) -> io::Result<bool> {
     for entry in catalogue::ALL {
         writeln!(
@@ -268,6 +297,10 @@ fn list(out: &mut impl Write) -> io::Result<bool> {
         let longer = if entry.quick { "" } else { ", takes longer" };
         writeln!(out, "{:<24} {} (check --logins{longer})", entry.name, entry.about)?;
     }
+    for entry in LOCATIONS {
+        let longer = if entry.quick { "" } else { ", takes longer" };
+        writeln!(out, "{:<24} {} (check --location{longer})", entry.name, entry.about)?;
+    }
     writeln!(out, "{:<24} {} (check --instants)", InstantModel::NAME, InstantModel::ABOUT)?;
     Ok(true)
 }
@@ -275,6 +308,7 @@ fn list(out: &mut impl Write) -> io::Result<bool> {
 fn check_all(
     chosen: impl Fn(&Entry) -> bool,
     logins: impl Fn(&ProfileEntry) -> bool,
+    locations: impl Fn(&LocationEntry) -> bool,
     instants: bool,
     threads: usize,
     out: &mut impl Write,
@@ -289,6 +323,12 @@ fn check_all(
     }
     for entry in PROFILES.iter().filter(|entry| logins(entry)) {
         let report = check::check_profiles(entry, options);
+        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
+        out.flush()?;
+        good &= report.is_good();
+    }
+    for entry in LOCATIONS.iter().filter(|entry| locations(entry)) {
+        let report = check::check_locations(entry, options);
         writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
         out.flush()?;
         good &= report.is_good();

@@ -81,7 +81,8 @@ pub fn check_mutants(
     use antiphon_spec::mutant::{Catcher, Mutant, select};
 
     use crate::{
-        check::{check_instants, check_profiles},
+        check::{check_instants, check_locations, check_profiles},
+        locations::LOCATIONS,
         profiles::PROFILES,
     };
 
@@ -98,6 +99,10 @@ pub fn check_mutants(
         let caught_in = if is_of_logins {
             PROFILES.iter().find_map(|entry| {
                 Some(check_profiles(entry, options)).filter(|report| caught_by(report).is_some())
+            })
+        } else if mutant.breaks().starts_with("LOC-") {
+            LOCATIONS.iter().find_map(|entry| {
+                Some(check_locations(entry, options)).filter(|report| caught_by(report).is_some())
             })
         } else if mutant.breaks().starts_with("INST-") {
             Some(check_instants(options)).filter(|report| caught_by(report).is_some())

@@ -89,6 +89,15 @@ pub const LOGIN_LEASE: Duration = Duration::from_secs(300);
 /// How long an entry of the location service lives unless it is renewed.
 pub const LOCATION_LEASE: Duration = Duration::from_secs(300);
 
+/// Most nodes that pass a search on: a tree of 16 levels, up and down; a circle of parents ends there, too.
+pub const LOCATION_HOPS_MAX: u64 = 32;
+
+/// Most children that one search asks at a node: as many as an answer has records.
+pub const LOCATION_CHILDREN_ASKED_MAX: usize = 32;
+
+/// Most requests that wait at a node under one handle; the well-known handle has one of every server now and then.
+pub const LOCATION_REQUESTS_MAX: usize = 1024;
+
 /// How long an end waits for the greeting or for the first message of its peer.
 pub const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -228,6 +228,38 @@ mutants! {
     CheckInSkipped = "check-in-skipped" breaks "LOGIN-012" caught by Both,
     /// A local server leaves the contact record when a login ends.
     RecordLeft = "record-left" breaks "LOGIN-030" caught by Both,
+    /// A directory node believes a server about another one.
+    ForeignRecordAccepted = "foreign-record-accepted" breaks "LOC-003" caught by Suite,
+    /// A directory node takes a record that is older than what it has.
+    OlderRecordAccepted = "older-record-accepted" breaks "LOC-019" caught by Both,
+    /// A directory node keeps what is older than a record that it takes.
+    OlderRecordKept = "older-record-kept" breaks "LOC-020" caught by Both,
+    /// A directory node deletes whatever record the server has under the handle.
+    DeleteInexact = "delete-inexact" breaks "LOC-009" caught by Both,
+    /// A directory node tells records whose lease has ended.
+    EndedRecordTold = "ended-record-told" breaks "LOC-007" caught by Both,
+    /// A directory node answers an insertion before it is durable.
+    InsertedBeforeDurable = "inserted-before-durable" breaks "LOC-013" caught by Model,
+    /// A directory node inserts though there is something already.
+    PresenceIgnored = "presence-ignored" breaks "LOC-021" caught by Both,
+    /// A directory node decides by itself that a record is the first.
+    PresenceDecidedBelow = "presence-decided-below" breaks "LOC-024" caught by Both,
+    /// A directory node asks its parent for no forwarding pointer.
+    PointerSkipped = "pointer-skipped" breaks "LOC-023" caught by Both,
+    /// A directory node leaves its forwarding pointer at the parent when nothing is left below it.
+    PointerLeft = "pointer-left" breaks "LOC-026" caught by Both,
+    /// A directory node deletes a forwarding pointer for a request about an earlier one.
+    PointerNumberUnchecked = "pointer-number-unchecked" breaks "LOC-028" caught by Both,
+    /// A directory node lends a record for longer than its own pointer lasts.
+    LeaseBeyondPointer = "lease-beyond-pointer" breaks "LOC-025" caught by Both,
+    /// A directory node has a child keep what is older than a record elsewhere.
+    SupersedeSkipped = "supersede-skipped" breaks "LOC-030" caught by Both,
+    /// A directory node tells a record for which it has no pointer at its parent.
+    UnconfirmedTold = "unconfirmed-told" breaks "LOC-033" caught by Both,
+    /// A directory node doesn't look again after a search below it.
+    SearchNotRepeated = "search-not-repeated" breaks "LOC-035" caught by Both,
+    /// A directory node never has its parent search.
+    SearchStaysBelow = "search-stays-below" breaks "LOC-036" caught by Both,
 }
 
 /// Makes one mutant active for the whole process, or none.

@@ -44,6 +44,12 @@ pub enum Question {
     Delete,
     /// `find`, granted by `found`.
     Find,
+    /// `insert-pointer`, granted by `pointer-inserted`.
+    InsertPointer,
+    /// `delete-pointer`, granted by `pointer-deleted`.
+    DeletePointer,
+    /// `supersede`, granted by `superseded`.
+    Supersede,
 }
 
 /// What an answer says about its request.
@@ -117,5 +123,6 @@ exchange!(ToPeerServer / FromPeerServer:
     else RelayCall, RelayData, RelayCredit, RelayClose, Ping, Pong, Goodbye, Error;
     else RelayOpened, RelayData, RelayCredit, RelayClose, Greeting, Ping, Pong, Goodbye, Error);
 exchange!(ToDirectoryNode / FromDirectoryNode:
-    Issue => Issued, Insert => Inserted, Delete => Deleted, Find => Found;
+    Issue => Issued, Insert => Inserted, Delete => Deleted, Find => Found, InsertPointer => PointerInserted,
+    DeletePointer => PointerDeleted, Supersede => Superseded;
     else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);

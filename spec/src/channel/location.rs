@@ -3,7 +3,7 @@
 use super::{Phase, Reception};
 use crate::message::location::{FromDirectoryNode, ToDirectoryNode};
 
-/// What the directory node does with a message of the server.
+/// What the directory node does with a message of the dialling end.
 #[must_use]
 pub fn receive_at_directory_node(state: Phase, message: &ToDirectoryNode) -> Reception {
     match message {
@@ -11,6 +11,9 @@ pub fn receive_at_directory_node(state: Phase, message: &ToDirectoryNode) -> Rec
         | ToDirectoryNode::Insert(_)
         | ToDirectoryNode::Delete(_)
         | ToDirectoryNode::Find(_)
+        | ToDirectoryNode::InsertPointer(_)
+        | ToDirectoryNode::DeletePointer(_)
+        | ToDirectoryNode::Supersede(_)
         | ToDirectoryNode::Ping(_)
         | ToDirectoryNode::Pong(_)
         | ToDirectoryNode::Goodbye(_)
@@ -18,7 +21,7 @@ pub fn receive_at_directory_node(state: Phase, message: &ToDirectoryNode) -> Rec
     }
 }
 
-/// What the server does with a message of the directory node. That an answer has an open request is checked apart
+/// What the dialling end does with a message of the directory node. That an answer has an open request is checked apart
 /// ([`super::Question::is_answered_by`]).
 #[must_use]
 pub fn receive_from_directory_node(state: Phase, message: &FromDirectoryNode) -> Reception {
@@ -29,6 +32,9 @@ pub fn receive_from_directory_node(state: Phase, message: &FromDirectoryNode) ->
         | FromDirectoryNode::Inserted(_)
         | FromDirectoryNode::Deleted(_)
         | FromDirectoryNode::Found(_)
+        | FromDirectoryNode::PointerInserted(_)
+        | FromDirectoryNode::PointerDeleted(_)
+        | FromDirectoryNode::Superseded(_)
         | FromDirectoryNode::Refused(_)
         | FromDirectoryNode::Ping(_)
         | FromDirectoryNode::Pong(_)

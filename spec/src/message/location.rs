@@ -1,4 +1,5 @@
-//! The location channel: servers insert, delete and look up contact records at a directory node.
+//! The location channel: servers insert, delete and look up contact records at a directory node, and nodes forwarding
+//! pointers at each other.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::identity::{ContactAddress, ObjectHandle, ServerName};
 
-/// From the server.
+/// From the server, or from a directory node that is the parent or a child.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToDirectoryNode {
@@ -20,6 +21,12 @@ pub enum ToDirectoryNode {
     Delete(Delete),
     /// Asks for the contact records of a handle.
     Find(Find),
+    /// Inserts or renews a forwarding pointer; from a child.
+    InsertPointer(InsertPointer),
+    /// Deletes a forwarding pointer; from a child.
+    DeletePointer(DeletePointer),
+    /// Says that something newer is elsewhere; from the parent.
+    Supersede(Supersede),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.
@@ -44,6 +51,12 @@ pub enum FromDirectoryNode {
     Deleted(Deleted),
     /// The records, possibly none.
     Found(Found),
+    /// The forwarding pointer stands.
+    PointerInserted(PointerInserted),
+    /// The forwarding pointer is gone.
+    PointerDeleted(PointerDeleted),
+    /// What was older is forgotten.
+    Superseded(Superseded),
     /// The request is not granted.
     Refused(Refused),
     /// A sign of life is wanted.
@@ -65,6 +78,25 @@ pub struct ContactRecord {
     /// The server, which alone may insert and delete the record.
     pub server: ServerName,
     /// Where that server accepts authenticated connections.
+    pub address: ContactAddress,
+}
+
+/// Counts a directory node's forwarding pointers at its parent: a later one has a greater number, whatever the handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PointerNumber(pub u64);
+
+/// Says that a child of a directory node has an object's contact records, or pointers to them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardingPointer {
+    /// The child, which alone may insert and delete the pointer.
+    pub node: ServerName,
+    /// The greatest epoch of what the child has.
+    pub epoch: LoginEpoch,
+    /// Which of the child's pointers it is.
+    pub number: PointerNumber,
+    /// Where the child accepts connections.
     pub address: ContactAddress,
 }
 
@@ -96,6 +128,9 @@ pub struct Insert {
     pub handle: ObjectHandle,
     /// Where it can be reached; `server` is the dialling server.
     pub record: ContactRecord,
+    /// Only if nobody else has a record.
+    #[serde(rename = "if-absent")]
+    pub if_absent: bool,
 }
 
 /// The record stands until its lease ends.
@@ -134,6 +169,8 @@ pub struct Deleted {
 pub struct Find {
     /// The request.
     pub id: RequestId,
+    /// How many nodes have passed the search on; 0 from a server.
+    pub hops: u64,
     /// The object.
     pub handle: ObjectHandle,
 }
@@ -146,4 +183,69 @@ pub struct Found {
     pub id: RequestId,
     /// The records.
     pub records: Vec<ContactRecord>,
+}
+
+/// Inserts a forwarding pointer for a lease, or renews it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InsertPointer {
+    /// The request.
+    pub id: RequestId,
+    /// The object.
+    pub handle: ObjectHandle,
+    /// To whom it leads; `node` is the dialling node.
+    pub pointer: ForwardingPointer,
+    /// Only if nobody else has anything of the object.
+    #[serde(rename = "if-absent")]
+    pub if_absent: bool,
+}
+
+/// The pointer stands until its lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointerInserted {
+    /// The request.
+    pub id: RequestId,
+    /// The lease, in seconds.
+    pub lease: u64,
+}
+
+/// Deletes the dialling node's pointer, unless it is a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePointer {
+    /// The request.
+    pub id: RequestId,
+    /// The object.
+    pub handle: ObjectHandle,
+    /// The number of the last pointer that was asked for.
+    pub number: PointerNumber,
+}
+
+/// The pointer is gone; also the answer when it did not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointerDeleted {
+    /// The request.
+    pub id: RequestId,
+}
+
+/// Has a child forget what is older than something elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supersede {
+    /// The request.
+    pub id: RequestId,
+    /// What has a lower epoch is over.
+    pub epoch: LoginEpoch,
+    /// The object.
+    pub handle: ObjectHandle,
+}
+
+/// What was older is forgotten, here and below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Superseded {
+    /// The request.
+    pub id: RequestId,
 }
