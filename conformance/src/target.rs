@@ -19,6 +19,7 @@
 //! | server | `{config}` | in commands: the file that was made of the template |
 //! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
 //! | directory node | `{lease}` | the lease that it gives, in seconds |
+//! | directory node below | all of a directory node's, `{parent-name-0}`, `{parent-address-0}`, `{parent-name-1}`, `{parent-address-1}` | the two processes of its parent, which is the suite |
 //! | client | `{root}` | the suite's root certificate (PEM) |
 //! | client | `{identity}` | an empty folder for whatever the client stores |
 //! | client | `{server-name}`, `{server-address}`, `{registration-address}` | the server, which is the suite |
@@ -59,6 +60,9 @@ pub struct Target {
     /// The directory node.
     #[serde(default)]
     pub(crate) directory_node: Option<Program>,
+    /// The directory node, with a parent that two processes serve.
+    #[serde(default)]
+    pub(crate) directory_node_below: Option<Program>,
     /// Wrong variants of the implementation.
     #[serde(default)]
     pub(crate) mutants: Option<Mutants>,
@@ -172,6 +176,7 @@ impl Target {
             (Role::Server, &target.server),
             (Role::Client, &target.client),
             (Role::DirectoryNode, &target.directory_node),
+            (Role::DirectoryNode, &target.directory_node_below),
         ] {
             if target.roles.contains(&role) && program.is_none() {
                 return Err(TargetError::NoProgram(role.as_str()));

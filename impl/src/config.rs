@@ -41,8 +41,9 @@ pub struct ServerConfig {
     pub user_ca_key: PathBuf,
     /// Which database: a path or URL of SQLite, or a URL of PostgreSQL.
     pub database: DatabaseUrl,
-    /// The directory node that is asked.
-    pub directory_node: DirectoryNodeAddress,
+    /// The directory node that is asked: its one process, or all in their order (`LOC-041`).
+    #[serde(deserialize_with = "one_or_many")]
+    pub directory_node: Vec<DirectoryNodeAddress>,
     /// Whether new accounts are made.
     #[serde(default)]
     pub registration: RegistrationPolicy,
@@ -90,6 +91,11 @@ pub struct DirectoryNodeConfig {
     pub key: PathBuf,
     /// Which database: a path or URL of SQLite, or a URL of PostgreSQL.
     pub database: DatabaseUrl,
+    /// Where others reach `listen-address`, if that is another address than the one that is listened on.
+    pub advertised_address: Option<ContactAddress>,
+    /// The processes of the parent, in their order (`LOC-041`); none for the root node.
+    #[serde(default)]
+    pub parent: Vec<DirectoryNodeAddress>,
     /// Lease of a record in seconds, at most 300 (`LOC-006`).
     #[serde(default = "DirectoryNodeConfig::lease_default")]
     pub lease: u64,
@@ -128,6 +134,25 @@ pub struct DirectoryNodeAddress {
     pub address: ContactAddress,
     /// The name in its certificate.
     pub name: ServerName,
+}
+
+/// One table, or an array of tables with at least one.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<DirectoryNodeAddress>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Processes {
+        One(DirectoryNodeAddress),
+        Many(Vec<DirectoryNodeAddress>),
+    }
+    match Processes::deserialize(deserializer)? {
+        Processes::One(process) => Ok(vec![process]),
+        Processes::Many(processes) if processes.is_empty() => {
+            Err(serde::de::Error::invalid_length(0, &"at least one process of the directory node"))
+        }
+        Processes::Many(processes) => Ok(processes),
+    }
 }
 
 /// Whether new accounts are made.

@@ -119,12 +119,6 @@ mutants! {
     AnswerToNothingIgnored = "answer-to-nothing-ignored" breaks "WIRE-061",
     /// A server answers a lookup twice.
     AnsweredTwice = "answered-twice" breaks "WIRE-058",
-    /// A directory node takes records of a server from another one.
-    ForeignRecordAccepted = "foreign-record-accepted" breaks "LOC-003",
-    /// A directory node lets an older epoch take the place of a newer one.
-    OlderRecordAccepted = "older-record-accepted" breaks "LOC-005",
-    /// A directory node deletes a record whose epoch or address is another one.
-    DeleteInexact = "delete-inexact" breaks "LOC-009",
     /// A client shows its user an invitation that the preferences forbid.
     RefusedInvitationShown = "refused-invitation-shown" breaks "PREF-003",
     /// A newcomer takes a link to a member whose key is not the one that the epoch has for it.

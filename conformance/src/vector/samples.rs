@@ -273,11 +273,42 @@ fn location(samples: &mut Samples) -> Made<()> {
     link_messages!(samples, Location, ToDirectoryNode, FromDirectoryNode);
     let handle_of = ObjectHandle::SERVERS;
     let record = ContactRecord { epoch: LoginEpoch(1), server: handle(1)?.home, address: address(1) };
+    let (node, number) = (handle(1)?.home, PointerNumber(7));
+    let pointer = ForwardingPointer { node, epoch: LoginEpoch(1), number, address: address(1) };
     for (name, message) in [
         ("issue", ToDirectoryNode::Issue(Issue { id: ID })),
-        ("insert", ToDirectoryNode::Insert(Insert { id: ID, handle: handle_of, record: record.clone() })),
+        (
+            "insert",
+            ToDirectoryNode::Insert(Insert {
+                id: ID,
+                handle: handle_of,
+                record: record.clone(),
+                if_absent: false,
+            }),
+        ),
         ("delete", ToDirectoryNode::Delete(Delete { id: ID, handle: handle_of, record: record.clone() })),
-        ("find", ToDirectoryNode::Find(Find { id: ID, handle: handle_of })),
+        ("find", ToDirectoryNode::Find(Find { id: ID, hops: 0, handle: handle_of })),
+        (
+            "insert-pointer",
+            ToDirectoryNode::InsertPointer(InsertPointer {
+                id: ID,
+                handle: handle_of,
+                pointer,
+                if_absent: true,
+            }),
+        ),
+        (
+            "delete-pointer",
+            ToDirectoryNode::DeletePointer(DeletePointer {
+                id: ID,
+                handle: handle_of,
+                number: PointerNumber(7),
+            }),
+        ),
+        (
+            "supersede",
+            ToDirectoryNode::Supersede(Supersede { id: ID, epoch: LoginEpoch(2), handle: handle_of }),
+        ),
     ] {
         samples.add(name, Channel::Location, Direction::FromDialler, &message)?;
     }
@@ -286,6 +317,9 @@ fn location(samples: &mut Samples) -> Made<()> {
         ("inserted", FromDirectoryNode::Inserted(Inserted { id: ID, lease: 300 })),
         ("deleted", FromDirectoryNode::Deleted(Deleted { id: ID })),
         ("found", FromDirectoryNode::Found(Found { id: ID, records: vec![record] })),
+        ("pointer-inserted", FromDirectoryNode::PointerInserted(PointerInserted { id: ID, lease: 300 })),
+        ("pointer-deleted", FromDirectoryNode::PointerDeleted(PointerDeleted { id: ID })),
+        ("superseded", FromDirectoryNode::Superseded(Superseded { id: ID })),
         ("refused", FromDirectoryNode::Refused(Refused { id: ID, code: ErrorCode::EntryExists })),
     ] {
         samples.add(name, Channel::Location, Direction::FromAcceptor, &message)?;

@@ -62,6 +62,8 @@ impl Town {
             SERVER_LIFETIME,
         )?;
         let node = DirectoryNode::start(DirectoryNodeConfig {
+            advertised_address: None,
+            parent: Vec::new(),
             name: name.clone(),
             listen_address: loopback(),
             root: root_path.clone(),
@@ -150,7 +152,7 @@ async fn start_home(
         user_ca_certificate: files.user_ca_certificate,
         user_ca_key: files.user_ca_key,
         database: own.join("accounts.sqlite").into(),
-        directory_node: node.clone(),
+        directory_node: vec![node.clone()],
         registration: RegistrationPolicy::default(),
         login_lease: ServerConfig::login_lease_default(),
         limits: Limits::default(),

@@ -1,34 +1,48 @@
-//! A directory node: contact records with leases, for servers (chapter *Location service*).
+//! A directory node: contact records with leases, for servers, and forwarding pointers, for the nodes below (chapter
+//! *Location service*).
 //!
-//! One node keeps all records. It believes a server about itself and nobody about others: what a record names is
-//! compared with the certificate of the connection.
+//! It believes whoever asks about itself and about nobody else: who that is, the certificate of the connection says. What
+//! it does is the machine's; here are connections, tasks and the store around it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod handles;
+mod tree;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
 
 use antiphon_protocol::{
-    connection::{Accepted, Acceptor},
-    tls::{Clock, Port, SystemClock, now},
+    connection::{Accepted, Acceptor, Dialler},
+    tls::{Clock, Port, SystemClock},
 };
 use antiphon_spec::{
     channel::receive_at_directory_node,
     error_code::ErrorCode,
-    identity::{Identity, ObjectHandle, ServerName},
+    identity::{ContactAddress, Identity, ObjectHandle},
+    location::{Answer, Asker, Request},
     message::{
         common::RequestId,
-        location::{Deleted, Found, FromDirectoryNode, Inserted, Issued, ToDirectoryNode},
+        location::{
+            Deleted, Found, FromDirectoryNode, Inserted, Issued, PointerDeleted, PointerInserted, Superseded,
+            ToDirectoryNode,
+        },
     },
 };
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
+pub(crate) use self::tree::requester;
+use self::{handles::Handles, tree::Tree};
 use crate::{
     config::DirectoryNodeConfig,
     credentials,
-    mutant::{Mutant, active},
-    net::{self, Link, Listener, Origin, Refuses as _, Serving, entropy, respond},
+    net::{self, Link, Listener, Origin, Refuses as _, Serving, entropy, respond_at_once},
     start::StartError,
-    store::{self, NodeStore, StoreError},
+    store::{NodeStore, StoreError},
 };
 
 /// How often records whose lease has ended are forgotten; until then they are not told either.
@@ -39,16 +53,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 pub struct DirectoryNode {
     address: SocketAddr,
     serving: Serving,
+    asking: Serving,
     store: NodeStore,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-struct Shared {
-    store: NodeStore,
-    clock: Clock,
-    lease: Duration,
-    records_per_server: u64,
 }
 
 impl DirectoryNode {
@@ -64,16 +70,30 @@ impl DirectoryNode {
         let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock);
         let credentials = credentials.map_err(unusable)?;
         let store = NodeStore::open(&config.database, &config.name).await?;
+        let dialler = Dialler::new(Some(credentials.clone()), Arc::clone(&trust), Arc::clone(&clock));
         let acceptor = Acceptor::new(Port::Location, credentials, trust, Arc::clone(&clock));
         let listener = Listener::bind(config.listen_address, acceptor)
             .await
             .map_err(|source| StartError::Listen { address: config.listen_address, source })?;
-        let (address, serving) = (listener.address(), Serving::new(config.limits));
-        let shared = Arc::new(Shared {
-            store: store.clone(),
+        let address = listener.address();
+        let advertised = match config.advertised_address {
+            Some(advertised) => advertised,
+            None if address.ip().is_unspecified() && !config.parent.is_empty() => {
+                return Err(StartError::NoAddress(address));
+            }
+            None => ContactAddress(address),
+        };
+        let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
+        let own = (config.name.clone(), advertised);
+        let shared = Arc::new(Handles {
             clock,
             lease: Duration::from_secs(config.lease),
             records_per_server: config.records_per_server,
+            tree: Tree::new(own, dialler, config.parent, asking.clone()),
+            asking: asking.clone(),
+            tasks: Mutex::new(HashMap::new()),
+            pointers: AtomicU64::new(Handles::first_pointer(store.starts())),
+            store: store.clone(),
         });
         serving.tracker.spawn(sweep(Arc::clone(&shared), serving.shutdown.clone()));
         let connections = serving.clone();
@@ -82,7 +102,7 @@ impl DirectoryNode {
         });
         serving.tracker.spawn(accept);
         info!(name = %config.name, %address, "the directory node listens");
-        Ok(Self { address, serving, store })
+        Ok(Self { address, serving, asking, store })
     }
 
     /// Where it listens, with the port that was bound.
@@ -96,6 +116,9 @@ impl DirectoryNode {
         self.serving.shutdown.cancel();
         self.serving.tracker.close();
         self.serving.tracker.wait().await;
+        self.asking.shutdown.cancel();
+        self.asking.tracker.close();
+        self.asking.tracker.wait().await;
         self.store.close().await;
         info!("the directory node has stopped");
     }
@@ -104,17 +127,18 @@ impl DirectoryNode {
 impl Drop for DirectoryNode {
     fn drop(&mut self) {
         self.serving.shutdown.cancel();
+        self.asking.shutdown.cancel();
     }
 }
 
-async fn sweep(shared: Arc<Shared>, shutdown: CancellationToken) {
+async fn sweep(shared: Arc<Handles>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
         }
-        match shared.store.sweep(now(&shared.clock)).await {
+        match shared.sweep().await {
             Ok(0) => {}
             Ok(ended) => debug!(ended, "leases have ended"),
             Err(error) => error!(error = net::chain(&error), "ended leases cannot be swept"),
@@ -122,101 +146,117 @@ async fn sweep(shared: Arc<Shared>, shutdown: CancellationToken) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, origin: Origin) {
+async fn serve(shared: Arc<Handles>, serving: Serving, accepted: Accepted<TcpStream>, origin: Origin) {
     let peer = accepted.peer().map(|peer| peer.identity().clone());
-    let refusal = match (&peer, origin.is_full) {
-        (Some(Identity::Server(_)), false) => None,
-        (Some(Identity::Server(_)), true) => Some(ErrorCode::LimitReached),
+    let asker = match (peer, origin.is_full) {
+        (Some(Identity::Server(server)), false) => Ok(Asker::Server(server)),
+        (Some(Identity::DirectoryNode(node)), false) if shared.tree.is_parent(&node) => Ok(Asker::Parent),
+        (Some(Identity::DirectoryNode(node)), false) => Ok(Asker::Child(node)),
+        (Some(Identity::Server(_) | Identity::DirectoryNode(_)), true) => Err(ErrorCode::LimitReached),
         // The verifier takes nobody else on this port.
-        (Some(Identity::DirectoryNode(_) | Identity::User(_)) | None, _) => {
-            Some(ErrorCode::CertificateRefused)
+        (Some(Identity::User(_)) | None, _) => Err(ErrorCode::CertificateRefused),
+    };
+    let asker = match asker {
+        Ok(asker) => asker,
+        Err(code) => {
+            debug!(%code, "a peer was refused");
+            let _ = accepted.refuse::<ToDirectoryNode>(code).await;
+            return;
         }
     };
-    if let Some(code) = refusal {
-        debug!(%code, "a peer was refused");
-        let _ = accepted.refuse::<ToDirectoryNode>(code).await;
-        return;
-    }
-    let (Some(Identity::Server(server)), Ok(connection)) = (peer, accepted.greet::<ToDirectoryNode>().await)
-    else {
-        return;
-    };
+    let Ok(connection) = accepted.greet::<ToDirectoryNode>().await else { return };
     let limits = &serving.limits;
     let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
-    let answer = |request| {
-        let (shared, server) = (&shared, &server);
-        async move { shared.answer(server, request).await }
-    };
-    let end = respond(link, receive_at_directory_node, limits.requests_per_connection, answer, drop).await;
-    debug!(%server, ?end, "a connection has ended");
+    let answer = |request| answer(&shared, &asker, request);
+    let requests = limits.requests_per_connection;
+    let end = respond_at_once(link, receive_at_directory_node, requests, requests, answer, drop).await;
+    debug!(?asker, ?end, "a connection has ended");
 }
 
-impl Shared {
-    /// The answer to a request of `server`; none to what is no request.
-    async fn answer(&self, server: &ServerName, request: ToDirectoryNode) -> Option<FromDirectoryNode> {
-        let (id, answer) = match request {
-            ToDirectoryNode::Issue(body) => (body.id, self.issue(body.id).await),
-            ToDirectoryNode::Insert(body) => {
-                let answer = if self.is_forbidden(server, &body.record.server) {
-                    Ok(FromDirectoryNode::refused(body.id, ErrorCode::Forbidden))
-                } else {
-                    let (now, lease) = (now(&self.clock), self.lease);
-                    let (store, records) = (&self.store, self.records_per_server);
-                    let inserted = store.insert(body.handle, &body.record, now, now.after(lease), records);
-                    inserted.await.map(|inserted| self.inserted(body.id, inserted))
-                };
-                (body.id, answer)
-            }
-            ToDirectoryNode::Delete(body) => {
-                let answer = if self.is_forbidden(server, &body.record.server) {
-                    Ok(FromDirectoryNode::refused(body.id, ErrorCode::Forbidden))
-                } else {
-                    let deleted = self.store.delete(body.handle, &body.record).await;
-                    deleted.map(|()| FromDirectoryNode::Deleted(Deleted { id: body.id }))
-                };
-                (body.id, answer)
-            }
-            ToDirectoryNode::Find(body) => {
-                let found = self.store.find(body.handle, now(&self.clock)).await;
-                (body.id, found.map(|records| FromDirectoryNode::Found(Found { id: body.id, records })))
-            }
-            ToDirectoryNode::Ping(_)
-            | ToDirectoryNode::Pong(_)
-            | ToDirectoryNode::Goodbye(_)
-            | ToDirectoryNode::Error(_) => return None,
-        };
-        Some(answer.unwrap_or_else(|error| {
-            error!(error = net::chain(&error), "a request cannot be carried out");
+/// The answer to a request; none to what is no request. What is asked about one handle is taken in the order of the calls.
+fn answer(
+    shared: &Arc<Handles>,
+    asker: &Asker,
+    request: ToDirectoryNode,
+) -> impl Future<Output = Option<FromDirectoryNode>> + use<> {
+    let asked = |id, handle, request| (id, Some(shared.ask(handle, asker.clone(), request)));
+    let is_server = matches!(asker, Asker::Server(_));
+    let is_pointer = matches!(request, ToDirectoryNode::InsertPointer(_) | ToDirectoryNode::DeletePointer(_));
+    let (id, waiting) = match request {
+        ToDirectoryNode::Issue(body) => (body.id, None),
+        ToDirectoryNode::Insert(body) => {
+            asked(body.id, body.handle, Request::Insert { record: body.record, if_absent: body.if_absent })
+        }
+        ToDirectoryNode::Delete(body) => asked(body.id, body.handle, Request::Delete { record: body.record }),
+        ToDirectoryNode::Find(body) => asked(body.id, body.handle, Request::Find { hops: body.hops }),
+        ToDirectoryNode::InsertPointer(body) => {
+            let request = Request::InsertPointer { pointer: body.pointer, if_absent: body.if_absent };
+            asked(body.id, body.handle, request)
+        }
+        ToDirectoryNode::DeletePointer(body) => {
+            asked(body.id, body.handle, Request::DeletePointer { number: body.number })
+        }
+        ToDirectoryNode::Supersede(body) => {
+            asked(body.id, body.handle, Request::Supersede { epoch: body.epoch })
+        }
+        ToDirectoryNode::Ping(_)
+        | ToDirectoryNode::Pong(_)
+        | ToDirectoryNode::Goodbye(_)
+        | ToDirectoryNode::Error(_) => return futures::future::Either::Left(std::future::ready(None)),
+    };
+    let shared = Arc::clone(shared);
+    futures::future::Either::Right(async move {
+        Some(match waiting {
+            None if is_server => issue(&shared, id).await,
+            None => FromDirectoryNode::refused(id, ErrorCode::Forbidden),
+            // Without a word the task has ended for want of its store.
+            Some(waiting) => match waiting.await {
+                Ok(answer) => message(id, is_pointer, answer),
+                Err(_) => FromDirectoryNode::refused(id, ErrorCode::Internal),
+            },
+        })
+    })
+}
+
+/// An answer of the machine as it travels.
+fn message(id: RequestId, is_pointer: bool, answer: Answer) -> FromDirectoryNode {
+    match (answer, is_pointer) {
+        (Answer::Inserted(lease), false) => {
+            FromDirectoryNode::Inserted(Inserted { id, lease: lease.as_secs() })
+        }
+        (Answer::Inserted(lease), true) => {
+            FromDirectoryNode::PointerInserted(PointerInserted { id, lease: lease.as_secs() })
+        }
+        (Answer::Deleted, false) => FromDirectoryNode::Deleted(Deleted { id }),
+        (Answer::Deleted, true) => FromDirectoryNode::PointerDeleted(PointerDeleted { id }),
+        (Answer::Found(records), _) => FromDirectoryNode::Found(Found { id, records }),
+        (Answer::Superseded, _) => FromDirectoryNode::Superseded(Superseded { id }),
+        (Answer::Refused(code), _) => FromDirectoryNode::refused(id, code),
+    }
+}
+
+async fn issue(shared: &Handles, id: RequestId) -> FromDirectoryNode {
+    match fresh(&shared.store).await {
+        Ok(Some(handle)) => FromDirectoryNode::Issued(Issued { id, handle }),
+        Ok(None) => {
+            error!("the system has no entropy to give");
             FromDirectoryNode::refused(id, ErrorCode::Internal)
-        }))
-    }
-
-    #[expect(clippy::unused_self, reason = "the rule is the node's")]
-    fn is_forbidden(&self, server: &ServerName, named: &ServerName) -> bool {
-        server != named && !active(Mutant::ForeignRecordAccepted)
-    }
-
-    fn inserted(&self, id: RequestId, inserted: store::Inserted) -> FromDirectoryNode {
-        match inserted {
-            store::Inserted::Stands => {
-                FromDirectoryNode::Inserted(Inserted { id, lease: self.lease.as_secs() })
-            }
-            store::Inserted::Older => FromDirectoryNode::refused(id, ErrorCode::EntryExists),
-            store::Inserted::Full => FromDirectoryNode::refused(id, ErrorCode::LimitReached),
+        }
+        Err(failure) => {
+            error!(error = net::chain(&failure), "a handle cannot be issued");
+            FromDirectoryNode::refused(id, ErrorCode::Internal)
         }
     }
+}
 
-    async fn issue(&self, id: RequestId) -> Result<FromDirectoryNode, StoreError> {
-        loop {
-            let Ok(bytes) = entropy() else {
-                error!("the system has no entropy to give");
-                return Ok(FromDirectoryNode::refused(id, ErrorCode::Internal));
-            };
-            let handle = ObjectHandle(bytes);
-            // Neither happens in the life of a universe; the rule holds all the same.
-            if handle != ObjectHandle::SERVERS && self.store.issue(handle).await? {
-                return Ok(FromDirectoryNode::Issued(Issued { id, handle }));
-            }
+/// A handle that nobody was given before; none without entropy.
+async fn fresh(store: &NodeStore) -> Result<Option<ObjectHandle>, StoreError> {
+    loop {
+        let Ok(bytes) = entropy() else { return Ok(None) };
+        let handle = ObjectHandle(bytes);
+        // Neither happens in the life of a universe; the rule holds all the same.
+        if handle != ObjectHandle::SERVERS && store.issue(handle).await? {
+            return Ok(Some(handle));
         }
     }
 }

@@ -37,7 +37,7 @@ fn record(server: &str, epoch: u64) -> ContactRecord {
 }
 
 fn insert(record: ContactRecord) -> ToDirectoryNode {
-    ToDirectoryNode::Insert(Insert { id: ID, handle: HANDLE, record })
+    ToDirectoryNode::Insert(Insert { id: ID, handle: HANDLE, record, if_absent: false })
 }
 
 fn code(answer: &FromDirectoryNode) -> Option<ErrorCode> {
@@ -60,7 +60,7 @@ async fn a_server_speaks_for_itself_alone() {
     let delete = Delete { id: ID, handle: HANDLE, record: record("a.example", 1) };
     let answer = ask(&mut connection, ToDirectoryNode::Delete(delete)).await;
     assert!(matches!(answer, FromDirectoryNode::Deleted(_)), "{answer:?}");
-    let find = ToDirectoryNode::Find(Find { id: ID, handle: HANDLE });
+    let find = ToDirectoryNode::Find(Find { id: ID, hops: 0, handle: HANDLE });
     let FromDirectoryNode::Found(found) = ask(&mut connection, find).await else { panic!("not found") };
     assert_eq!(found.records, [record("a.example", 2)]);
 }

@@ -25,7 +25,7 @@ pub use outbox::Outbox;
 pub(crate) use rates::{Asker, Rates};
 pub(crate) use requester::pause;
 pub use requester::{AskError, Asks, Requester};
-pub use respond::{Refuses, respond};
+pub use respond::{Refuses, respond, respond_at_once};
 
 use aws_lc_rs::rand;
 

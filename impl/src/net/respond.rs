@@ -1,4 +1,4 @@
-//! Who answers: the requests of one connection, one after the other, and no more waiting than allowed.
+//! Who answers: the requests of one connection, one after the other or some at a time, and no more waiting than allowed.
 //!
 //! Carrying out the requests of a connection in their order costs little where each is short, and keeps the
 //! requester's order: what was inserted before it was deleted is gone.
@@ -17,6 +17,7 @@ use antiphon_spec::{
         server_server::FromPeerServer,
     },
 };
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Semaphore, SemaphorePermit, mpsc},
@@ -44,9 +45,29 @@ refuses!(FromRegistrar, FromServer, FromPeerServer, FromDirectoryNode);
 /// Answers the requests of a connection until it ends; `table` is the channel's. Requests beyond `requests_max` open ones are refused with
 /// `limit-reached`. Those that are open when the connection ends are still carried out. What is no request goes `aside`.
 pub async fn respond<S, M, R, F, A>(
+    link: Link<S, <M as DiallerMessage>::Answer, M>,
+    table: fn(Phase, &M) -> Reception,
+    requests_max: usize,
+    answer: R,
+    aside: A,
+) -> LinkEnd
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    M: Asks,
+    <M as DiallerMessage>::Answer: Refuses,
+    R: FnMut(M) -> F,
+    F: Future<Output = Option<<M as DiallerMessage>::Answer>>,
+    A: FnMut(M),
+{
+    respond_at_once(link, table, requests_max, 1, answer, aside).await
+}
+
+/// As [`respond`], with so many requests being carried out at a time. `answer` is called in their order.
+pub async fn respond_at_once<S, M, R, F, A>(
     mut link: Link<S, <M as DiallerMessage>::Answer, M>,
     table: fn(Phase, &M) -> Reception,
     requests_max: usize,
+    at_once: usize,
     mut answer: R,
     mut aside: A,
 ) -> LinkEnd
@@ -63,11 +84,22 @@ where
     let (queue, mut waiting) = mpsc::unbounded_channel();
     let outbox = link.outbox().clone();
     let carry_out = async {
-        while let Some((request, place)) = waiting.recv().await {
-            if let Some(answer) = answer(request).await {
-                outbox.send(&answer);
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some((answer, place)) = running.next() => {
+                    if let Some(answer) = answer {
+                        outbox.send(&answer);
+                    }
+                    drop(place);
+                }
+                Some((request, place)) = waiting.recv(), if running.len() < at_once => {
+                    let answered = answer(request);
+                    running.push(async move { (answered.await, place) });
+                }
+                else => break,
             }
-            drop(place);
         }
     };
     let receive = async {

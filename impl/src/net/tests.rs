@@ -30,7 +30,7 @@ fn pair(outgoing_bytes_max: usize) -> (Ours, Peer, CancellationToken) {
 }
 
 fn find(id: u64) -> ToDirectoryNode {
-    ToDirectoryNode::Find(Find { id: RequestId(id), handle: ObjectHandle::SERVERS })
+    ToDirectoryNode::Find(Find { id: RequestId(id), hops: 0, handle: ObjectHandle::SERVERS })
 }
 
 fn ping(number: u64) -> ToDirectoryNode {

@@ -1,52 +1,46 @@
-//! The server's way to the location service: requests to the one directory node, with answers as values.
+//! The server's way to the location service: requests to the directory node of its region, with answers as values.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use antiphon_protocol::connection::Dialler;
 use antiphon_spec::{
-    identity::{Identity, ObjectHandle},
+    identity::ObjectHandle,
     limits::LOCATION_LEASE,
+    location::process_of,
     message::location::{ContactRecord, Delete, Find, FromDirectoryNode, Insert, Issue, ToDirectoryNode},
 };
-use tracing::warn;
 
 use crate::{
     config::DirectoryNodeAddress,
-    net::{self, AskError, Requester, Serving},
+    directory::requester,
+    net::{AskError, Requester, Serving},
 };
 
 /// The shortest lease (`LOC-006`).
 const LEASE_MIN: Duration = Duration::from_secs(1);
 
-/// Asks the directory node.
+/// Asks the directory node, which several processes may serve.
 #[derive(Clone, Debug)]
-pub(crate) struct Location(Requester<ToDirectoryNode>);
+pub(crate) struct Location(Arc<[Requester<ToDirectoryNode>]>);
 
 impl Location {
-    pub(crate) fn start(dialler: Dialler, node: DirectoryNodeAddress, serving: Serving) -> Self {
-        let dial = move || {
-            let (dialler, node) = (dialler.clone(), node.clone());
-            async move {
-                let whom = Identity::DirectoryNode(node.name.clone());
-                match dialler.dial(node.address, &whom, None).await {
-                    Ok((_, connection)) => Some(connection),
-                    Err(error) => {
-                        warn!(
-                            node = %node.name, address = %node.address, error = net::chain(&error),
-                            "the directory node cannot be reached"
-                        );
-                        None
-                    }
-                }
-            }
-        };
-        Self(Requester::start(dial, serving))
+    pub(crate) fn start(dialler: &Dialler, node: Vec<DirectoryNodeAddress>, serving: &Serving) -> Self {
+        Self(node.into_iter().map(|process| requester(dialler, process, serving)).collect())
+    }
+
+    /// The process that has a handle (`LOC-041`).
+    fn process(&self, handle: ObjectHandle) -> Result<&Requester<ToDirectoryNode>, AskError> {
+        self.0.get(process_of(handle, self.0.len())).ok_or(AskError::Unreachable)
     }
 
     /// A fresh object handle.
     pub(crate) async fn issue(&self) -> Result<ObjectHandle, AskError> {
-        let FromDirectoryNode::Issued(body) =
-            self.0.ask_again(|id| ToDirectoryNode::Issue(Issue { id })).await?
+        let FromDirectoryNode::Issued(body) = self
+            .0
+            .first()
+            .ok_or(AskError::Unreachable)?
+            .ask_again(|id| ToDirectoryNode::Issue(Issue { id }))
+            .await?
         else {
             return Err(AskError::Lost);
         };
@@ -59,8 +53,8 @@ impl Location {
         handle: ObjectHandle,
         record: ContactRecord,
     ) -> Result<Duration, AskError> {
-        let ask = move |id| ToDirectoryNode::Insert(Insert { id, handle, record });
-        let FromDirectoryNode::Inserted(body) = self.0.ask_again(ask).await? else {
+        let ask = move |id| ToDirectoryNode::Insert(Insert { id, handle, record, if_absent: false });
+        let FromDirectoryNode::Inserted(body) = self.process(handle)?.ask_again(ask).await? else {
             return Err(AskError::Lost);
         };
         // LOC-006 bounds a lease; beyond the bounds it would have this server ask without a pause, or never again.
@@ -70,13 +64,15 @@ impl Location {
     /// Deletes a record.
     pub(crate) async fn delete(&self, handle: ObjectHandle, record: ContactRecord) -> Result<(), AskError> {
         let ask = move |id| ToDirectoryNode::Delete(Delete { id, handle, record });
-        self.0.ask_again(ask).await.map(drop)
+        self.process(handle)?.ask_again(ask).await.map(drop)
     }
 
     /// The records of an object, the greatest epoch first.
     pub(crate) async fn find(&self, handle: ObjectHandle) -> Result<Vec<ContactRecord>, AskError> {
-        let FromDirectoryNode::Found(body) =
-            self.0.ask_again(move |id| ToDirectoryNode::Find(Find { id, handle })).await?
+        let FromDirectoryNode::Found(body) = self
+            .process(handle)?
+            .ask_again(move |id| ToDirectoryNode::Find(Find { id, hops: 0, handle }))
+            .await?
         else {
             return Err(AskError::Lost);
         };

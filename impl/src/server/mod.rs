@@ -131,7 +131,7 @@ impl Server {
 
         let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
         let dialler = Dialler::new(Some(credentials.clone()), Arc::clone(&trust), Arc::clone(&clock));
-        let location = Location::start(dialler.clone(), config.directory_node, asking.clone());
+        let location = Location::start(&dialler, config.directory_node, &asking);
         let peers = Peers::new(dialler, location.clone(), asking.clone());
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
         let lease = Duration::from_secs(config.login_lease);

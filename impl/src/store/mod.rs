@@ -8,6 +8,7 @@
 //! database's lock when it begins. On PostgreSQL, which may stand behind several processes, a transaction begins by
 //! locking the one row that says whose database it is ([`query::locking`]), and only then reads what it changes.
 
+mod contacts;
 mod node;
 mod query;
 mod server;
@@ -33,7 +34,7 @@ use self::{
 };
 use crate::config::{DatabaseUrl, PostgresUrl, Way};
 
-pub(crate) use node::{Inserted, NodeStore};
+pub(crate) use node::NodeStore;
 pub(crate) use server::{Account, HomeTransaction, ServerStore};
 
 /// Connections of SQLite for reading: as many as a small machine has cores to use.
@@ -84,7 +85,7 @@ pub enum StoreError {
         owner: String,
     },
     /// A later process has opened the database under the same name.
-    #[error("another process has taken this server over: it is start {current}, this one was start {own}")]
+    #[error("another process has taken this one's place: it is start {current}, this one was start {own}")]
     Superseded {
         /// The boot number of this process.
         own: u64,

@@ -115,7 +115,7 @@ impl Demand {
             (Channel::Registration | Channel::ClientServer, End::Accepting) | (Channel::ServerServer, _) => {
                 &[Role::Server]
             }
-            (Channel::Location, End::Dialling) => &[Role::Server],
+            (Channel::Location, End::Dialling) => &[Role::Server, Role::DirectoryNode],
             (Channel::Location, End::Accepting) => &[Role::DirectoryNode],
         }
     }

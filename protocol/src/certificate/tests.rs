@@ -420,6 +420,7 @@ fn every_end_of_every_channel_has_its_roles() {
         (SERVER_DIALS, &[Role::Server]),
         (USER_ACCEPTS, &[Role::User]),
         (NODE_ACCEPTS, &[Role::DirectoryNode]),
+        ((Channel::Location, End::Dialling), &[Role::Server, Role::DirectoryNode]),
         ((Channel::Registration, End::Dialling), &[]),
     ] {
         assert_eq!(Demand::new(place.0, place.1).roles(), roles);

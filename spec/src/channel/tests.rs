@@ -162,12 +162,26 @@ fn from_peer_server() -> Vec<FromPeerServer> {
     all
 }
 
+fn pointer() -> loc::ForwardingPointer {
+    let record = record();
+    let (node, number) = (record.server, loc::PointerNumber(1));
+    loc::ForwardingPointer { node, epoch: EPOCH, number, address: record.address }
+}
+
 fn to_directory_node() -> Vec<ToDirectoryNode> {
     let mut all = vec![
         ToDirectoryNode::Issue(loc::Issue { id: ID }),
-        ToDirectoryNode::Insert(loc::Insert { id: ID, handle: USER, record: record() }),
+        ToDirectoryNode::Insert(loc::Insert { id: ID, handle: USER, record: record(), if_absent: false }),
         ToDirectoryNode::Delete(loc::Delete { id: ID, handle: USER, record: record() }),
-        ToDirectoryNode::Find(loc::Find { id: ID, handle: USER }),
+        ToDirectoryNode::Find(loc::Find { id: ID, hops: 0, handle: USER }),
+        ToDirectoryNode::InsertPointer(loc::InsertPointer {
+            id: ID,
+            handle: USER,
+            pointer: pointer(),
+            if_absent: false,
+        }),
+        ToDirectoryNode::DeletePointer(loc::DeletePointer { id: ID, handle: USER, number: pointer().number }),
+        ToDirectoryNode::Supersede(loc::Supersede { id: ID, epoch: EPOCH, handle: USER }),
     ];
     all.extend(link_messages!(ToDirectoryNode));
     all
@@ -180,6 +194,9 @@ fn from_directory_node() -> Vec<FromDirectoryNode> {
         FromDirectoryNode::Inserted(loc::Inserted { id: ID, lease: 300 }),
         FromDirectoryNode::Deleted(loc::Deleted { id: ID }),
         FromDirectoryNode::Found(loc::Found { id: ID, records: Vec::new() }),
+        FromDirectoryNode::PointerInserted(loc::PointerInserted { id: ID, lease: 300 }),
+        FromDirectoryNode::PointerDeleted(loc::PointerDeleted { id: ID }),
+        FromDirectoryNode::Superseded(loc::Superseded { id: ID }),
     ]);
     all.extend(link_messages!(FromDirectoryNode));
     all

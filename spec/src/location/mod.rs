@@ -8,6 +8,7 @@
 mod contacts;
 mod entry;
 mod event;
+mod process;
 mod search;
 
 #[cfg(test)]
@@ -16,3 +17,4 @@ mod tests;
 pub use contacts::Contacts;
 pub use entry::{Above, Entry, Holder, Kept, Superseded};
 pub use event::{Action, Answer, Asker, Event, ParentAnswer, Request, RequestNumber, Terms};
+pub use process::process_of;

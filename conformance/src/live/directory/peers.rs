@@ -18,13 +18,6 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(async move { is_refused(&Stage::shared(&world).await?, Who::User).await }),
     ),
     case(
-        "directory/node-is-refused",
-        &["CERT-021", "CERT-025"],
-        Some("directory/find-nothing"),
-        "A directory node dials another one: the certificate is refused.",
-        |world| Box::pin(async move { is_refused(&Stage::shared(&world).await?, Who::Node).await }),
-    ),
-    case(
         "directory/server-of-another-root-is-refused",
         &["CERT-008", "CERT-025"],
         Some("directory/find-nothing"),

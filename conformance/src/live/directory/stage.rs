@@ -9,27 +9,37 @@ use std::{
     },
 };
 
-use antiphon_protocol::{certificate::UserIssuer, connection::DialError, tls::Credentials};
+use antiphon_protocol::{
+    certificate::UserIssuer,
+    connection::DialError,
+    tls::{Credentials, Port},
+};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, ObjectHandle, ServerName, UserHandle},
     message::{
         common::RequestId,
-        location::{ContactRecord, Delete, Find, FromDirectoryNode, Insert, Issue, ToDirectoryNode},
+        location::{
+            ContactRecord, Delete, Find, ForwardingPointer, FromDirectoryNode, Insert, Issue, PointerNumber,
+            ToDirectoryNode,
+        },
         server_server::LoginEpoch,
     },
 };
 
-pub(super) use crate::live::server::{Done, expect_equal};
+use tokio::sync::mpsc;
+
+pub(super) use crate::live::server::{Asked, Done, expect_equal, want};
 use crate::{
     case::Failure,
     live::{
-        World,
+        self, World,
         pki::{self, Pki},
         reason,
-        server::{Link, want},
+        server::{Link, Listening},
         started::{Started, write_certificate, write_key},
     },
+    process::PATIENCE,
     target::Values,
 };
 
@@ -42,8 +52,6 @@ pub(super) struct Lease(pub(super) u64);
 pub(super) enum Who {
     /// A user with a good certificate.
     User,
-    /// Another directory node.
-    Node,
     /// A server of another root.
     Stranger,
     /// Somebody without a certificate.
@@ -104,7 +112,10 @@ impl Place {
     }
 
     async fn start(&self, world: &World) -> Result<Started, Failure> {
-        let program = world.target().directory_node.as_ref();
+        let target = world.target();
+        let is_below = self.values.contains_key("parent-name-0");
+        let program = if is_below { &target.directory_node_below } else { &target.directory_node };
+        let program = program.as_ref();
         Started::start(world, program, &self.folder, self.values.clone()).await
     }
 }
@@ -130,6 +141,43 @@ impl Stage {
         let started = place.start(world).await?;
         let address = started.address("listen")?;
         Ok(Self { world: Arc::clone(world), place, address, own: Some(started) })
+    }
+
+    /// A stage with a node of its own that has a parent, which the suite plays.
+    pub(super) async fn below(world: &Arc<World>) -> Result<(Self, Upper), Failure> {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("node-below-{}.example", COUNT.fetch_add(1, Ordering::SeqCst));
+        let mut place = Place::new(world, &name, Lease(300))?;
+        let upper = Upper::start(&place.pki).await?;
+        for (keys, process) in [
+            (["parent-name-0", "parent-address-0"], upper.process(0)?),
+            (["parent-name-1", "parent-address-1"], upper.process(1)?),
+        ] {
+            place.values.insert(keys[0], process.name.to_string());
+            place.values.insert(keys[1], process.listening.address().to_string());
+        }
+        let place = Arc::new(place);
+        let started = place.start(world).await?;
+        let address = started.address("listen")?;
+        Ok((Self { world: Arc::clone(world), place, address, own: Some(started) }, upper))
+    }
+
+    /// The node under test, as its pointers name it.
+    pub(super) fn node(&self) -> (&ServerName, ContactAddress) {
+        (&self.place.name, self.address)
+    }
+
+    /// A connection to the node by a directory node of this name.
+    pub(super) async fn dialled_by(&self, name: ServerName) -> Result<Asker, Failure> {
+        let credentials = self.place.pki.credentials(&Identity::DirectoryNode(name.clone()))?;
+        let dialler = self.place.pki.dialler(Some(credentials));
+        Ok(Asker { name, link: Link::dial(&dialler, self.address, &self.whom()).await? })
+    }
+
+    /// A child of the node, which the suite plays: its connection to the node, and the port at which it is asked.
+    pub(super) async fn child(&self) -> Result<(Asker, Process), Failure> {
+        let process = Process::start(&self.place.pki, self.next_name()?).await?;
+        Ok((self.dialled_by(process.name.clone()).await?, process))
     }
 
     /// Ends the node as a crash would, and starts it over what it has stored.
@@ -173,7 +221,6 @@ impl Stage {
         let (pki, name) = (&self.place.pki, self.next_name()?);
         let credentials = match who {
             Who::Nobody => None,
-            Who::Node => Some(pki.credentials(&Identity::DirectoryNode(name))?),
             Who::Stranger => Some(Pki::new()?.credentials(&Identity::Server(name))?),
             Who::Impostor => {
                 let chain = pki.credentials(&Identity::Server(name))?.chain().to_vec();
@@ -206,7 +253,70 @@ impl Stage {
     }
 }
 
-/// A server that the suite plays, and its connection to the node.
+/// A directory node that the suite plays, as it is asked.
+pub(super) struct Process {
+    pub(super) name: ServerName,
+    pub(super) listening: Listening,
+    asked: mpsc::UnboundedReceiver<Asked<ToDirectoryNode>>,
+}
+
+impl Process {
+    async fn start(pki: &Pki, name: ServerName) -> Result<Self, Failure> {
+        let credentials = pki.credentials(&Identity::DirectoryNode(name.clone()))?;
+        let acceptor = pki.acceptor(Port::Location, credentials);
+        let (sender, asked) = mpsc::unbounded_channel();
+        let forward = move |asked| {
+            // Without a case there is nobody to answer.
+            let _ = sender.send(asked);
+        };
+        let listening = Listening::start(live::bind().await?, acceptor, Arc::new(forward));
+        Ok(Self { name, listening, asked })
+    }
+
+    /// The next request of the node under test.
+    pub(super) async fn next(&mut self) -> Result<Asked<ToDirectoryNode>, Failure> {
+        match tokio::time::timeout(PATIENCE, self.asked.recv()).await {
+            Ok(Some(asked)) => Ok(asked),
+            Ok(None) | Err(_) => Err(Failure::unexpected("a request of the node", "nothing")),
+        }
+    }
+
+    /// Nothing has been asked so far.
+    pub(super) fn is_unasked(&mut self) -> Done {
+        match self.asked.try_recv() {
+            Ok(asked) => Err(Failure::unexpected("no request", format!("{:?}", asked.request()))),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What a pointer to this node says.
+    pub(super) fn pointer(&self, epoch: u64, number: u64) -> ForwardingPointer {
+        let (epoch, number) = (LoginEpoch(epoch), PointerNumber(number));
+        ForwardingPointer { node: self.name.clone(), epoch, number, address: self.listening.address() }
+    }
+}
+
+/// The parent of the node under test: two processes.
+pub(super) struct Upper([Process; 2]);
+
+impl Upper {
+    async fn start(pki: &Pki) -> Result<Self, Failure> {
+        let start = async |name: &str| Process::start(pki, name.parse().map_err(Failure::harness)?).await;
+        Ok(Self([start("parent-0.example").await?, start("parent-1.example").await?]))
+    }
+
+    fn process(&self, at: usize) -> Result<&Process, Failure> {
+        self.0.get(at).ok_or_else(|| Failure::harness("there are two processes"))
+    }
+
+    /// The process that has a handle (LOC-041).
+    pub(super) fn of(&mut self, handle: ObjectHandle) -> &mut Process {
+        let [zero, one] = &mut self.0;
+        if handle.0[7] % 2 == 0 { zero } else { one }
+    }
+}
+
+/// A server or node that the suite plays, and its connection to the node.
 pub(super) struct Asker {
     name: ServerName,
     link: Link<ToDirectoryNode>,
@@ -234,8 +344,10 @@ impl Asker {
         record: &ContactRecord,
     ) -> Result<u64, Failure> {
         let id = self.link.id();
-        let answer =
-            self.link.ask(ToDirectoryNode::Insert(Insert { id, handle, record: record.clone() })).await?;
+        let answer = self
+            .link
+            .ask(ToDirectoryNode::Insert(Insert { id, handle, record: record.clone(), if_absent: false }))
+            .await?;
         want!(answer, FromDirectoryNode::Inserted(body) if body.id == id => body.lease; "inserted")
     }
 
@@ -246,7 +358,9 @@ impl Asker {
         code: ErrorCode,
     ) -> Done {
         let id = self.link.id();
-        self.link.send(&ToDirectoryNode::Insert(Insert { id, handle, record: record.clone() })).await?;
+        self.link
+            .send(&ToDirectoryNode::Insert(Insert { id, handle, record: record.clone(), if_absent: false }))
+            .await?;
         self.link.is_refused(id, code).await
     }
 
@@ -276,13 +390,52 @@ impl Asker {
     /// Asks, and leaves the answer for later.
     pub(super) async fn ask_find(&mut self, handle: ObjectHandle) -> Result<RequestId, Failure> {
         let id = self.link.id();
-        self.link.send(&ToDirectoryNode::Find(Find { id, handle })).await?;
+        self.link.send(&ToDirectoryNode::Find(Find { id, hops: 0, handle })).await?;
         Ok(id)
     }
 
     /// The next answer to whichever question.
     pub(super) async fn found(&mut self) -> Result<RequestId, Failure> {
         want!(self.link.next().await?, FromDirectoryNode::Found(body) => body.id; "found")
+    }
+
+    /// Asks, and leaves the answer for later.
+    pub(super) async fn send(
+        &mut self,
+        make: impl FnOnce(RequestId) -> ToDirectoryNode,
+    ) -> Result<RequestId, Failure> {
+        let id = self.link.id();
+        self.link.send(&make(id)).await?;
+        Ok(id)
+    }
+
+    /// The next message.
+    pub(super) async fn next(&mut self) -> Result<FromDirectoryNode, Failure> {
+        self.link.next().await
+    }
+
+    /// What was asked is refused.
+    pub(super) async fn refused(&mut self, id: RequestId, code: ErrorCode) -> Done {
+        self.link.is_refused(id, code).await
+    }
+
+    /// Asks and awaits the answer.
+    pub(super) async fn ask(
+        &mut self,
+        make: impl FnOnce(RequestId) -> ToDirectoryNode,
+    ) -> Result<FromDirectoryNode, Failure> {
+        self.send(make).await?;
+        self.next().await
+    }
+
+    /// Asks for what is to be refused.
+    pub(super) async fn ask_refused(
+        &mut self,
+        make: impl FnOnce(RequestId) -> ToDirectoryNode,
+        code: ErrorCode,
+    ) -> Done {
+        let id = self.send(make).await?;
+        self.refused(id, code).await
     }
 
     pub(super) async fn probe(&mut self) -> Done {

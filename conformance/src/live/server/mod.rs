@@ -18,7 +18,7 @@ mod restart;
 mod silence;
 pub(super) mod stage;
 
-pub(super) use self::stage::{Done, Link, SharedStage, expect_equal, want};
+pub(super) use self::stage::{Asked, Done, Link, Listening, SharedStage, expect_equal, want};
 use super::LiveCase;
 
 /// The cases of this folder, chapter by chapter.

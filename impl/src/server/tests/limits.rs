@@ -47,7 +47,7 @@ async fn an_answer_to_nothing_ends_the_connection() {
     let world = World::new().await;
     let mut config = world.server_config("a.example");
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    config.directory_node.address = ContactAddress(socket.local_addr().unwrap());
+    config.directory_node[0].address = ContactAddress(socket.local_addr().unwrap());
     let node = async {
         let acceptor = world.node_acceptor();
         let (stream, _) = socket.accept().await.unwrap();

@@ -65,7 +65,7 @@ async fn a_logout_leaves_no_record() {
     let whom = Identity::DirectoryNode("node".parse().unwrap());
     let (_, mut node) = dialler.dial::<ToDirectoryNode>(world.node_address(), &whom, None).await.unwrap();
     let mut records = async || {
-        let find = Find { id: RequestId(1), handle: user.handle.id };
+        let find = Find { id: RequestId(1), hops: 0, handle: user.handle.id };
         node.send(&ToDirectoryNode::Find(find)).await.unwrap();
         let answer = node.receive().await.unwrap();
         let FromDirectoryNode::Found(Found { records, .. }) = answer else { panic!("{answer:?}") };

@@ -87,6 +87,8 @@ impl World {
     /// Starts the directory node; at its old address, if it ran before.
     pub(crate) async fn start_node(&mut self) {
         let config = DirectoryNodeConfig {
+            advertised_address: None,
+            parent: Vec::new(),
             name: "node".parse().unwrap(),
             listen_address: self.node_address,
             root: self.path("root/root.pem"),
@@ -126,10 +128,10 @@ impl World {
             user_ca_certificate: files.user_ca_certificate,
             user_ca_key: files.user_ca_key,
             database: self.path(&format!("{name}.sqlite")).into(),
-            directory_node: DirectoryNodeAddress {
+            directory_node: vec![DirectoryNodeAddress {
                 address: self.node_address(),
                 name: "node".parse().unwrap(),
-            },
+            }],
             registration: RegistrationPolicy::Open,
             login_lease: ServerConfig::login_lease_default(),
             limits: Limits::default(),

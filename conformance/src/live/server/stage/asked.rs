@@ -43,7 +43,7 @@ enum End {
 }
 
 /// A request, and the connection on which its answer is awaited.
-pub(in crate::live::server) struct Asked<M: Asks> {
+pub(in crate::live) struct Asked<M: Asks> {
     request: M,
     id: RequestId,
     link: LinkHandle<M>,
@@ -77,16 +77,16 @@ impl Watched {
 }
 
 impl<M: Asks> Asked<M> {
-    pub(in crate::live::server) fn request(&self) -> &M {
+    pub(in crate::live) fn request(&self) -> &M {
         &self.request
     }
 
-    pub(super) fn id(&self) -> RequestId {
+    pub(in crate::live) fn id(&self) -> RequestId {
         self.id
     }
 
     /// Answers, or says whatever else.
-    pub(super) fn say(&self, message: <M as DiallerMessage>::Answer) {
+    pub(in crate::live) fn say(&self, message: <M as DiallerMessage>::Answer) {
         // If the connection has ended, the case sees that elsewhere.
         let _ = self.link.orders.send(Order::Send(message));
     }
@@ -114,7 +114,7 @@ impl<M: Asks> Asked<M> {
 }
 
 /// A port. While it is down it stays this suite's, so that nobody else gets its number, and whoever connects is cut off.
-pub(super) struct Listening {
+pub(in crate::live) struct Listening {
     address: ContactAddress,
     /// Of the connections since it came up; none while it is down.
     up: Arc<Mutex<Option<DropGuard>>>,
@@ -123,7 +123,7 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Serves a port; what is asked goes to `asked`.
-    pub(super) fn start<M: Asks>(
+    pub(in crate::live) fn start<M: Asks>(
         (listener, address): (TcpListener, ContactAddress),
         acceptor: Acceptor,
         asked: Arc<dyn Fn(Asked<M>) + Send + Sync>,
@@ -157,7 +157,7 @@ impl Listening {
         listening
     }
 
-    pub(super) fn address(&self) -> ContactAddress {
+    pub(in crate::live) fn address(&self) -> ContactAddress {
         self.address
     }
 
@@ -166,7 +166,7 @@ impl Listening {
     }
 
     /// Cuts every connection, and those that come.
-    pub(super) fn go_down(&self) {
+    pub(in crate::live) fn go_down(&self) {
         drop(self.up.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -38,8 +38,11 @@ use antiphon_spec::{
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 pub(super) use self::asked::Asks;
-pub(in crate::live) use self::link::Link;
 use self::under_test::{Files, Running};
+pub(in crate::live) use self::{
+    asked::{Asked, Listening},
+    link::Link,
+};
 pub(super) use self::{
     link::{Client, PeerLink},
     node::Node,

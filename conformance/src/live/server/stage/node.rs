@@ -123,6 +123,9 @@ impl Node {
             ToDirectoryNode::Insert(body) => Some(body.handle),
             ToDirectoryNode::Delete(body) => Some(body.handle),
             ToDirectoryNode::Find(body) => Some(body.handle),
+            ToDirectoryNode::InsertPointer(body) => Some(body.handle),
+            ToDirectoryNode::DeletePointer(body) => Some(body.handle),
+            ToDirectoryNode::Supersede(body) => Some(body.handle),
             ToDirectoryNode::Issue(_)
             | ToDirectoryNode::Ping(_)
             | ToDirectoryNode::Pong(_)
@@ -170,7 +173,11 @@ impl Node {
                 let records = state.records.get(&body.handle).cloned().unwrap_or_default();
                 FromDirectoryNode::Found(Found { id: body.id, records })
             }
-            ToDirectoryNode::Ping(_)
+            // This node is nobody's parent or child.
+            ToDirectoryNode::InsertPointer(_)
+            | ToDirectoryNode::DeletePointer(_)
+            | ToDirectoryNode::Supersede(_)
+            | ToDirectoryNode::Ping(_)
             | ToDirectoryNode::Pong(_)
             | ToDirectoryNode::Goodbye(_)
             | ToDirectoryNode::Error(_) => return None,
