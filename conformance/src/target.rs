@@ -19,7 +19,7 @@
 //! | server | `{config}` | in commands: the file that was made of the template |
 //! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
 //! | directory node | `{lease}` | the lease that it gives, in seconds |
-//! | directory node below | all of a directory node's, `{parent-name-0}`, `{parent-address-0}`, `{parent-name-1}`, `{parent-address-1}` | the two processes of its parent, which is the suite |
+//! | directory node below | all of a directory node's, `{parent-name-one}`, `{parent-address-one}`, `{parent-name-two}`, `{parent-address-two}` | the two processes of its parent, which is the suite |
 //! | client | `{root}` | the suite's root certificate (PEM) |
 //! | client | `{identity}` | an empty folder for whatever the client stores |
 //! | client | `{server-name}`, `{server-address}`, `{registration-address}` | the server, which is the suite |

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use antiphon_spec::{
     identity::{ContactAddress, ObjectHandle, ServerName},
+    limits::LOCATION_LEASE,
     location::{Above, Entry, Holder, Kept, Superseded},
     message::{location::PointerNumber, server_server::LoginEpoch},
     time::Timestamp,
@@ -114,9 +115,11 @@ impl NodeStore {
         let rows = query(
             "SELECT handle FROM records WHERE expires_at <= $1 UNION
              SELECT handle FROM pointers WHERE expires_at <= $1 UNION
-             SELECT handle FROM pointers_above WHERE expires_at > 0 AND expires_at <= $1 LIMIT $2",
+             SELECT handle FROM pointers_above WHERE asked_at <= $2 LIMIT $3",
         )
         .bind(signed(now.0)?)
+        // Then the parent has it no more, whatever came of the request.
+        .bind(signed(now.0.saturating_sub(LOCATION_LEASE.as_secs()))?)
         .bind(signed(SWEPT_MAX)?)
         .fetch_all(&mut self.0.read().await?)
         .await?;

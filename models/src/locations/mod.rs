@@ -187,3 +187,36 @@ impl Model for LocationModel {
         properties
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_spec::requirement;
+    use stateright::Model as _;
+
+    use super::{LOCATIONS, LocationModel};
+    use crate::check::{Options, check_locations};
+
+    /// A change of the machine that changes what can happen changes these counts: look at what it is, and pin anew.
+    const COUNTS: &[(&str, usize)] =
+        &[("location-leases", 25_802), ("location-crash", 33_002), ("location-moves", 40_812)];
+
+    #[test]
+    fn the_small_models_hold_and_have_as_many_states_as_ever() {
+        for (name, unique) in COUNTS {
+            let entry = super::find(name).expect("a model of this name");
+            let report = check_locations(entry, Options { threads: 2, states_max: None, progress: None });
+            assert!(report.is_good(), "{report}");
+            assert_eq!(report.unique, *unique, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_requirement_that_a_property_names_is_in_the_text() {
+        for property in LOCATIONS.iter().flat_map(|entry| LocationModel::new(entry.bounds).properties()) {
+            let rule = property.name.split_once(':').map_or("", |(rule, _)| rule);
+            for id in rule.split(", ").filter(|id| !id.is_empty()) {
+                assert!(requirement::find(id).is_some(), "{id} of \"{}\"", property.name);
+            }
+        }
+    }
+}

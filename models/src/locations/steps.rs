@@ -51,6 +51,8 @@ pub enum LocationStep {
     Vanishes(u8),
     /// A node dies and is started again.
     NodeDies(u8),
+    /// A node forgets what has ended.
+    Sweeps(u8),
     /// Half of a lease passes.
     HalfPasses,
 }
@@ -102,6 +104,11 @@ impl LocationModel {
                 }
             } else if left.losses > 0 && !matches!(call.from, From::Searcher(_)) {
                 steps.push(LocationStep::GivenUp(number));
+            }
+        }
+        for (number, node) in (0..).zip(&state.nodes) {
+            if node.has_ended(state.now) {
+                steps.push(LocationStep::Sweeps(number));
             }
         }
         if left.crashes > 0 {
@@ -184,15 +191,13 @@ impl LocationModel {
                 state.left.crashes -= 1;
                 self.dies(state, node)?;
             }
+            LocationStep::Sweeps(node) => self.happens(state, node, Event::LeaseEnded, None, log),
             LocationStep::HalfPasses => {
                 state.left.halves -= 1;
                 state.calm = (state.calm + 1).min(3);
                 state.now = state.now.after(LEASE / 2);
                 for server in &mut state.servers {
                     server.is_due = matches!(server.phase, Phase::Standing | Phase::Failed);
-                }
-                for node in (0..).take(state.nodes.len()) {
-                    self.happens(state, node, Event::LeaseEnded, None, log);
                 }
             }
         }

@@ -26,6 +26,7 @@ pub(super) fn step(state: &LocationState, step: LocationStep) -> String {
         LocationStep::GivenUp(number) => format!("whoever asked gives up: {}", call(number)),
         LocationStep::Vanishes(number) => format!("does not arrive: {}", call(number)),
         LocationStep::NodeDies(node) => format!("node {node} dies and starts again"),
+        LocationStep::Sweeps(node) => format!("node {node} forgets what has ended"),
         LocationStep::HalfPasses => "half of a lease passes".to_owned(),
     }
 }

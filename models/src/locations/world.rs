@@ -164,6 +164,16 @@ pub enum Seen {
     Refused,
 }
 
+impl Node {
+    /// Whether there is something to forget.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        let kept = self.contacts.kept();
+        self.contacts.is_idle()
+            && (kept.entries.values().any(|entry| entry.lease_end <= now)
+                || kept.above.is_some_and(|above| above.asked_at.after(LEASE) <= now))
+    }
+}
+
 impl LocationState {
     pub(super) fn stir(&mut self) {
         self.calm = 0;
@@ -181,9 +191,11 @@ impl LocationState {
         self.breaches.insert(breach);
     }
 
-    /// Nothing is on its way, and nobody has to renew.
+    /// Nothing is on its way, and nobody has to renew, or to forget what has ended.
     pub(super) fn is_quiet(&self) -> bool {
-        self.calls.is_empty() && self.servers.iter().all(|server| !server.is_due)
+        self.calls.is_empty()
+            && self.servers.iter().all(|server| !server.is_due)
+            && !self.nodes.iter().any(|node| node.has_ended(self.now))
     }
 
     /// The record that has to be found now, if there is one: it was said to stand, its lease lasts, and nothing that

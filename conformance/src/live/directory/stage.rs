@@ -113,7 +113,7 @@ impl Place {
 
     async fn start(&self, world: &World) -> Result<Started, Failure> {
         let target = world.target();
-        let is_below = self.values.contains_key("parent-name-0");
+        let is_below = self.values.contains_key("parent-name-one");
         let program = if is_below { &target.directory_node_below } else { &target.directory_node };
         let program = program.as_ref();
         Started::start(world, program, &self.folder, self.values.clone()).await
@@ -150,8 +150,8 @@ impl Stage {
         let mut place = Place::new(world, &name, Lease(300))?;
         let upper = Upper::start(&place.pki).await?;
         for (keys, process) in [
-            (["parent-name-0", "parent-address-0"], upper.process(0)?),
-            (["parent-name-1", "parent-address-1"], upper.process(1)?),
+            (["parent-name-one", "parent-address-one"], upper.process(0)?),
+            (["parent-name-two", "parent-address-two"], upper.process(1)?),
         ] {
             place.values.insert(keys[0], process.name.to_string());
             place.values.insert(keys[1], process.listening.address().to_string());
