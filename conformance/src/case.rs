@@ -119,6 +119,8 @@ pub(crate) enum Failure {
         /// What came.
         got: String,
     },
+    /// A process of the implementation was started and did not say that it is ready: this is all that it shows.
+    NotReady(String),
     /// The implementation says that it cannot do this.
     Unsupported(String),
     /// The suite itself failed; it says nothing about the implementation.

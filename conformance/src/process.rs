@@ -115,6 +115,17 @@ impl Process {
         }
     }
 
+    /// Receives the first line, with which the process says that it is ready.
+    ///
+    /// # Errors
+    /// It says nothing in time, or something else.
+    pub(crate) async fn ready(&mut self) -> Result<Value, Failure> {
+        self.receive().await.map_err(|failure| match failure {
+            Failure::Unexpected { got, .. } => Failure::NotReady(got),
+            Failure::NotReady(_) | Failure::Unsupported(_) | Failure::Harness(_) => failure,
+        })
+    }
+
     /// Ends the process at once, as a crash would.
     pub(crate) async fn kill(&mut self) {
         // It may have ended by itself.

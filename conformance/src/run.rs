@@ -72,7 +72,8 @@ pub(crate) struct Outcome {
     pub(crate) case: Case,
     pub(crate) verdict: Verdict,
     pub(crate) failure: Option<Failure>,
-    /// Whether the implementation said something that was judged, rather than nothing in time, or nothing any more.
+    /// Whether the implementation said something that was judged, rather than nothing in time, or nothing any more, or
+    /// was not there at all.
     pub(crate) answered: bool,
     pub(crate) duration: Duration,
 }
@@ -115,7 +116,8 @@ struct Played {
 impl Played {
     /// The case was judged, or there was nothing to be judged.
     fn new(asked: Result<Result<(), Failure>, Failure>, start: Instant) -> Self {
-        let answered = asked.is_ok();
+        let answered =
+            matches!(asked, Ok(Ok(()) | Err(Failure::Unexpected { .. } | Failure::Unsupported(_))));
         Self { result: asked.unwrap_or_else(Err), answered, duration: start.elapsed() }
     }
 }
@@ -236,9 +238,11 @@ fn judge(target: &Target, options: &Options, case: Case, played: Played) -> Outc
         Ok(()) => Verdict::Pass,
         Err(Failure::Harness(_)) => Verdict::Error,
         Err(Failure::Unsupported(_)) => Verdict::Unsupported,
-        Err(Failure::Unexpected { .. }) if expected => Verdict::Xfail,
-        Err(Failure::Unexpected { .. }) if level(&case) != Level::Must => Verdict::PassLax,
-        Err(Failure::Unexpected { .. }) => Verdict::Fail,
+        Err(Failure::Unexpected { .. } | Failure::NotReady(_)) if expected => Verdict::Xfail,
+        Err(Failure::Unexpected { .. } | Failure::NotReady(_)) if level(&case) != Level::Must => {
+            Verdict::PassLax
+        }
+        Err(Failure::Unexpected { .. } | Failure::NotReady(_)) => Verdict::Fail,
     };
     Outcome { case, verdict, failure: result.err(), answered, duration }
 }

@@ -227,6 +227,179 @@ mod tests {
         }
     }
 
+    /// One thing that an expected action can be made to say differently.
+    struct Alteration {
+        name: &'static str,
+        /// Whether it was possible with the action at this place of these steps.
+        alter: fn(&mut Vec<Value>, usize, usize) -> bool,
+    }
+
+    fn actions(steps: &mut [Value], step: usize) -> &mut Vec<Value> {
+        steps[step].as_array_mut().unwrap()
+    }
+
+    /// Alters a text of the action: of this kind, in this field.
+    fn text(action: &mut Value, kind: &str, field: &str, alter: impl Fn(&str) -> String) -> bool {
+        let Some(Value::String(text)) = action.get_mut(kind).and_then(|fields| fields.get_mut(field)) else {
+            return false;
+        };
+        *text = alter(text);
+        true
+    }
+
+    fn turned(hex: &str) -> String {
+        let (rest, last) = hex.split_at(hex.len() - 1);
+        format!("{rest}{}", if last == "0" { "1" } else { "0" })
+    }
+
+    fn nobody(_: &str) -> String {
+        "ffffffffffffffffffffffffffffffff@z.example".to_owned()
+    }
+
+    const ALTERATIONS: [Alteration; 14] = [
+        Alteration {
+            name: "dropped",
+            alter: |steps, step, at| {
+                actions(steps, step).remove(at);
+                true
+            },
+        },
+        Alteration {
+            name: "added",
+            alter: |steps, step, _| {
+                actions(steps, step).push(json!({"tell": {"notice": "ended"}}));
+                true
+            },
+        },
+        Alteration {
+            name: "a step later",
+            alter: |steps, step, at| {
+                if step + 1 >= steps.len() {
+                    return false;
+                }
+                let action = actions(steps, step).remove(at);
+                actions(steps, step + 1).insert(0, action);
+                true
+            },
+        },
+        Alteration {
+            name: "another order",
+            alter: |steps, step, at| {
+                let actions = actions(steps, step);
+                let to = |action: &Value| action["send"]["to"].clone();
+                let is_pair = at + 1 < actions.len()
+                    && actions[at].get("send").is_some()
+                    && to(&actions[at]) == to(&actions[at + 1])
+                    && actions[at] != actions[at + 1];
+                if is_pair {
+                    actions.swap(at, at + 1);
+                }
+                is_pair
+            },
+        },
+        Alteration {
+            name: "another message",
+            alter: |steps, step, at| text(&mut actions(steps, step)[at], "send", "message", turned),
+        },
+        Alteration {
+            name: "a receiver less",
+            alter: |steps, step, at| {
+                let to = actions(steps, step)[at].pointer_mut("/send/to").and_then(Value::as_array_mut);
+                to.is_some_and(|to| to.pop().is_some())
+            },
+        },
+        Alteration {
+            name: "a receiver more",
+            alter: |steps, step, at| {
+                let to = actions(steps, step)[at].pointer_mut("/send/to").and_then(Value::as_array_mut);
+                to.is_some_and(|to| {
+                    to.push(nobody("").into());
+                    true
+                })
+            },
+        },
+        Alteration {
+            name: "closed to another",
+            alter: |steps, step, at| text(&mut actions(steps, step)[at], "disconnect", "peer", nobody),
+        },
+        Alteration {
+            name: "another code",
+            alter: |steps, step, at| {
+                text(&mut actions(steps, step)[at], "disconnect", "code", |code| format!("{code}-not"))
+            },
+        },
+        Alteration {
+            name: "no code",
+            alter: |steps, step, at| {
+                let fields = actions(steps, step)[at].get_mut("disconnect").and_then(Value::as_object_mut);
+                fields.is_some_and(|fields| fields.remove("code").is_some())
+            },
+        },
+        Alteration {
+            name: "another code of refusal",
+            alter: |steps, step, at| {
+                let code = actions(steps, step)[at].get_mut("refuse");
+                code.is_some_and(|code| {
+                    *code = "malformed".into();
+                    true
+                })
+            },
+        },
+        Alteration {
+            name: "another key dialled",
+            alter: |steps, step, at| text(&mut actions(steps, step)[at], "connect", "key", turned),
+        },
+        Alteration {
+            name: "somebody else dialled",
+            alter: |steps, step, at| text(&mut actions(steps, step)[at], "connect", "peer", nobody),
+        },
+        Alteration {
+            name: "another notice",
+            alter: |steps, step, at| {
+                text(&mut actions(steps, step)[at], "tell", "notice", |notice| format!("{notice}-not"))
+            },
+        },
+    ];
+
+    /// Whether somebody else or the user sees the action, which no other action of the step hides.
+    fn is_seen(actions: &[Value], at: usize) -> bool {
+        let closed = |action: &Value| action.pointer("/disconnect/peer").cloned();
+        let peer = closed(&actions[at]);
+        let again = actions.iter().filter(|action| peer.is_some() && closed(action) == peer).count() > 1;
+        let seen = ["send", "disconnect", "connect", "tell", "refuse"];
+        !again && seen.iter().any(|kind| actions[at].get(kind).is_some())
+    }
+
+    #[test]
+    fn a_trace_with_one_other_expectation_is_failed_by_the_right_answer() {
+        let mut made: BTreeMap<&str, usize> = BTreeMap::new();
+        for vector in vectors().filter(|vector| vector.operation == "trace") {
+            let Expect::Accept { output } = &vector.expect else { continue };
+            let mut answer = output.clone();
+            answer.insert("verdict".to_owned(), "accept".into());
+            let answer = Value::Object(answer);
+            let right = output["steps"].as_array().unwrap();
+            for Alteration { name, alter } in ALTERATIONS {
+                let places = right.iter().enumerate().flat_map(|(step, actions)| {
+                    let actions = actions.as_array().unwrap();
+                    (0..actions.len()).filter(|at| is_seen(actions, *at)).map(move |at| (step, at))
+                });
+                // The last place is the one that the trace is there for, more often than any other.
+                let altered = places.collect::<Vec<_>>().into_iter().rev().find_map(|(step, at)| {
+                    let mut steps = right.clone();
+                    alter(&mut steps, step, at).then_some(steps)
+                });
+                let Some(steps) = altered else { continue };
+                *made.entry(name).or_default() += 1;
+                let mut output = output.clone();
+                output.insert("steps".to_owned(), steps.into());
+                let other = VectorCase { expect: Expect::Accept { output }, ..VectorCase::clone(&vector) };
+                assert!(compare(&other, &answer).is_err(), "{}: {name} is not noticed", vector.id);
+            }
+        }
+        assert_eq!(made.len(), ALTERATIONS.len(), "{made:?}");
+    }
+
     #[track_caller]
     fn same(one: Value, other: Value, expected: bool) {
         assert_eq!(seen(&one) == seen(&other), expected, "{one} {other}");

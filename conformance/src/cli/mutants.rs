@@ -41,6 +41,17 @@ struct Mutant {
     caught_by: String,
 }
 
+/// What became of a variant.
+#[derive(Default)]
+struct Fate {
+    /// The cases that it is killed by.
+    killers: Vec<String>,
+    /// How many cases it was put to.
+    asked: usize,
+    /// In how many of these it said something, after it was ready.
+    answered: usize,
+}
+
 impl MutantsArguments {
     pub(super) async fn run(self) -> Result<u8, Stopped> {
         let mut target = self.target.load()?;
@@ -80,14 +91,19 @@ impl MutantsArguments {
         let run_one = |mutant: Mutant| {
             let (this, target, mutants, cases) = (&self, &target, &mutants, &cases);
             async move {
-                let killers = this.killers(target, mutants, &mutant, cases).await?;
-                Ok::<_, Stopped>((mutant, killers))
+                let fate = this.fate(target, mutants, &mutant, cases).await?;
+                Ok::<_, Stopped>((mutant, fate))
             }
         };
         let count = chosen.len();
         let mut verdicts = stream::iter(chosen).map(run_one).buffered(MUTANTS_AT_A_TIME);
-        while let Some((mutant, killers)) = verdicts.try_next().await? {
-            let verdict = if killers.is_empty() { "SURVIVED" } else { "killed" };
+        while let Some((mutant, Fate { killers, asked, answered })) = verdicts.try_next().await? {
+            // One that never runs would fail everything, and shows nothing.
+            let verdict = match (killers.is_empty(), asked > 0 && answered == 0) {
+                (false, _) => "killed",
+                (true, false) => "SURVIVED",
+                (true, true) => "INVALID",
+            };
             survivors += usize::from(killers.is_empty());
             let shown: Vec<&str> = killers.iter().take(3).map(String::as_str).collect();
             print(&format!(
@@ -110,34 +126,36 @@ impl MutantsArguments {
     /// The cases that fail and name the broken requirement: by what the variant says, not because it is gone.
     ///
     /// Live cases wait for what a wrong variant does not say; they are run where no vector fails, unless all are wanted.
-    async fn killers(
+    async fn fate(
         &self,
         target: &Arc<Target>,
         mutants: &Mutants,
         mutant: &Mutant,
         cases: &[Case],
-    ) -> Result<Vec<String>, Stopped> {
+    ) -> Result<Fate, Stopped> {
         let variant = Variant { variable: mutants.variable.clone(), name: mutant.name.clone() };
         let options = self.target.options(Some(variant), String::new());
         let names_it = |case: &Case| case.requirements.contains(&mutant.breaks);
-        let mut killers = Vec::new();
+        let mut fate = Fate::default();
         for live in [false, true] {
             let wanted = |case: &&Case| {
                 !case.is_slow() && case.is_live() == live && (self.all_cases || names_it(case))
             };
             let run_these: Vec<Case> = cases.iter().filter(wanted).cloned().collect();
-            if run_these.is_empty() || !(killers.is_empty() || self.all_cases) {
+            if run_these.is_empty() || !(fate.killers.is_empty() || self.all_cases) {
                 continue;
             }
             let outcomes = run(target, run_these, &options, |_: &Outcome| {})
                 .await
                 .map_err(|failure| Stopped::Harness(format!("{}: {failure:?}", mutant.name)))?;
+            fate.asked += outcomes.len();
+            fate.answered += outcomes.iter().filter(|outcome| outcome.answered).count();
             let failed = outcomes.into_iter().filter(|outcome| {
                 outcome.verdict == Verdict::Fail && outcome.answered && names_it(&outcome.case)
             });
-            killers.extend(failed.map(|outcome| outcome.case.id));
+            fate.killers.extend(failed.map(|outcome| outcome.case.id));
         }
-        Ok(killers)
+        Ok(fate)
     }
 }
 

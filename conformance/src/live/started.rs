@@ -44,7 +44,7 @@ impl Started {
         }
         let command = world.target().command(&program.command, &values).map_err(Failure::harness)?;
         let mut process = Process::start(&command, &log(folder), world.variant())?;
-        let ready = process.receive().await?;
+        let ready = process.ready().await?;
         Ok(Self { process, ready })
     }
 

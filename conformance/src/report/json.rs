@@ -49,6 +49,7 @@ fn case(outcome: &Outcome) -> Value {
     let Outcome { case, verdict, failure, answered: _, duration } = outcome;
     let failure = failure.as_ref().map(|failure| match failure {
         Failure::Unexpected { expected, got } => json!({"expected": expected, "got": got}),
+        Failure::NotReady(what) => json!({"not-ready": what}),
         Failure::Unsupported(reason) => json!({"unsupported": reason}),
         Failure::Harness(what) => json!({"harness": what}),
     });

@@ -45,6 +45,7 @@ fn case(outcome: &Outcome) -> TestCase {
     if *verdict != Verdict::Pass && *verdict != Verdict::PassLax {
         let message = match failure {
             Some(Failure::Unexpected { expected, got }) => format!("expected {expected}, got {got}"),
+            Some(Failure::NotReady(what)) => format!("a process did not get ready: {what}"),
             Some(Failure::Unsupported(reason)) => format!("not supported: {reason}"),
             Some(Failure::Harness(what)) => format!("the suite failed: {what}"),
             None => "passed although a failure was expected".to_owned(),

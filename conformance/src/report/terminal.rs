@@ -25,6 +25,9 @@ pub(crate) fn failed(outcome: &Outcome, target: &str) -> String {
         Some(Failure::Unexpected { expected, got }) => {
             let _ = writeln!(text, "  expected: {}\n  got:      {}", cut(expected), cut(got));
         }
+        Some(Failure::NotReady(what)) => {
+            let _ = writeln!(text, "  a process did not get ready: {}", cut(what));
+        }
         Some(Failure::Unsupported(reason)) => {
             let _ = writeln!(text, "  not supported: {}", cut(reason));
         }

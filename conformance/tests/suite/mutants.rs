@@ -41,7 +41,35 @@ fn a_variant_that_nothing_shows_survives() {
 
 #[test]
 fn a_variant_that_is_gone_proves_nothing() {
-    check(&["gone"], 1, &["SURVIVED  gone"]);
+    check(&["gone"], 1, &["INVALID   gone", "0 of 1 mutants killed"]);
+}
+
+/// A server that is only gone, or gets ready and then does nothing.
+#[track_caller]
+fn check_server(name: &str, code: i32, says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let list = ["gone", "idle"]
+        .map(|name| format!(r#"echo '{{"name":"{name}","breaks":"LOGIN-033","caught-by":"suite"}}'"#));
+    let ready = r#"echo '{"listen":"127.0.0.1:1","registration":"127.0.0.1:1"}'"#;
+    let program = format!(
+        "if [ \"$1\" = list ]; then\n{}\nexit\nfi\n[ \"$VARIANT\" = gone ] && exit 3\n{ready}\nread -r line",
+        list.join("\n")
+    );
+    std::fs::write(folder.path().join("implementation"), program).unwrap();
+    let text = "name = \"idle\"\nroles = [\"server\"]\n[server]\ncommand = [\"sh\", \"{binary}\"]\n\
+        [mutants]\nbinary = \"{folder}/implementation\"\nlist = [\"sh\", \"{binary}\", \"list\"]\nvariable = \"VARIANT\"\n";
+    let file = folder.path().join("target.toml");
+    std::fs::write(&file, text).unwrap();
+    let output = suite(&["mutants", "--target", &file.display().to_string(), name]);
+    let printed = printed(&output);
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    assert!(printed.contains(says), "no {says:?} in {printed}");
+}
+
+#[test]
+fn a_server_that_does_not_get_ready_proves_nothing() {
+    check_server("gone", 1, "INVALID   gone");
+    check_server("idle", 0, "killed    idle");
 }
 
 #[test]

@@ -117,10 +117,10 @@ impl Client {
             world.target().client.as_ref().ok_or_else(|| Failure::harness("the target has no client"))?;
         let command = world.target().command(&program.command, &values).map_err(Failure::harness)?;
         let mut process = Process::start(&command, &path("client.log"), world.variant())?;
-        let ready = process.receive().await?;
+        let ready = process.ready().await?;
         let address = ready.get("address").and_then(Value::as_str).and_then(|address| address.parse().ok());
         let address = address.filter(|_| ready.get("event") == Some(&json!("ready")));
-        let address = address.ok_or_else(|| Failure::unexpected("ready, with an address", &ready))?;
+        let address = address.ok_or_else(|| Failure::NotReady(ready.to_string()))?;
         let known_as = ready.get("handle").and_then(Value::as_str).and_then(|handle| handle.parse().ok());
         Ok(Self { process, address: ContactAddress(address), known_as, told: Vec::new(), last_id: 0, folder })
     }
