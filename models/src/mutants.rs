@@ -24,6 +24,46 @@ pub struct Fate {
     pub caught: Option<Report>,
 }
 
+impl Fate {
+    /// How it differs from what the library of counterexamples says about the mutant; nothing where it doesn't.
+    #[must_use]
+    pub fn difference(&self, library: &[Row]) -> Option<String> {
+        let found = self.caught.as_ref()?;
+        let steps = found.failure().map_or(0, |(_, steps)| steps.len());
+        let Some(row) = library.iter().find(|row| row.mutant == self.mutant) else {
+            return Some(format!("the library has no row for {}: `{}`, {steps}", self.mutant, found.model));
+        };
+        let same = row.model == found.model && row.steps == steps;
+        (!same).then(|| {
+            format!("the library says `{}`, {}; found was `{}`, {steps}", row.model, row.steps, found.model)
+        })
+    }
+}
+
+/// A row of the library's table: where a mutant is found, and after how many steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The mutant.
+    pub mutant: String,
+    /// The model.
+    pub model: String,
+    /// The steps of the shortest way.
+    pub steps: usize,
+}
+
+/// Reads the table of the library of counterexamples (`spec/text/counterexamples.md`).
+#[must_use]
+pub fn read_library(text: &str) -> Vec<Row> {
+    text.lines().filter_map(read_row).collect()
+}
+
+fn read_row(line: &str) -> Option<Row> {
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [_, mutant, .., model, steps, _] = cells[..] else { return None };
+    let code = |cell: &str| Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    Some(Row { mutant: code(mutant)?, model: code(model)?, steps: steps.parse().ok()? })
+}
+
 /// Looks for the shortest failure in the small models, and goes on to the larger ones, one by one, only where those
 /// find none.
 #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only mutants are searched like this"))]
@@ -116,4 +156,55 @@ pub fn check_mutants(
         tell(&fate);
     }
     (caught, all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(model: &'static str, steps: usize) -> Report {
+        Report {
+            model,
+            states: 0,
+            unique: 0,
+            depth: 0,
+            duration: std::time::Duration::ZERO,
+            memory: None,
+            complete: false,
+            outcomes: vec![("a property", crate::check::Outcome::Fails(vec![Vec::new(); steps]))],
+        }
+    }
+
+    #[test]
+    fn the_library_is_held_against_what_is_found() {
+        let library = read_library(
+            "| mutant | fault | found in | steps |\n| --- | --- | --- | --- |\n\
+            | `a` | none | a rule | `session-small` | 13 |\n| `b` | none | `session-join` | some |\n",
+        );
+        let row = Row { mutant: "a".to_owned(), model: "session-small".to_owned(), steps: 13 };
+        assert_eq!(library, [row]);
+        for (mutant, model, steps, differs) in [
+            ("a", "session-small", 13, false),
+            ("a", "session-small", 12, true),
+            ("a", "session-join", 13, true),
+            ("b", "session-small", 13, true),
+        ] {
+            let fate = Fate { mutant, breaks: "SESS-024", caught: Some(report(model, steps)) };
+            assert_eq!(fate.difference(&library).is_some(), differs, "{fate:?}");
+        }
+        let survivor = Fate { mutant: "a", breaks: "SESS-024", caught: None };
+        assert_eq!(survivor.difference(&library), None);
+    }
+
+    #[test]
+    fn each_row_of_the_library_names_a_model_that_there_is() {
+        let library = read_library(include_str!("../../spec/text/counterexamples.md"));
+        assert!(library.len() > 25, "{}", library.len());
+        for row in library {
+            let is_there = catalogue::find(&row.model).is_some()
+                || crate::profiles::find(&row.model).is_some()
+                || row.model == crate::InstantModel::NAME;
+            assert!(is_there, "{}: {}", row.mutant, row.model);
+        }
+    }
 }
