@@ -175,7 +175,8 @@ mod export {
     };
 
     use antiphon_models::export::{
-        Choice, Effort, ExportError, file_of_vectors, make, read_choices, read_places, render_choices, search,
+        Choice, Effort, ExportError, file_of_book, file_of_vectors, make, read_choices, read_places,
+        render_choices, search, with_summary,
     };
     use clap::{ArgGroup, Args};
 
@@ -203,6 +204,9 @@ mod export {
         /// The file of vectors.
         #[arg(long, value_name = "FILE", default_value_os_t = file_of_vectors())]
         vectors: PathBuf,
+        /// The chapter of the book that tells what they reach.
+        #[arg(long, value_name = "FILE", default_value_os_t = file_of_book())]
+        book: PathBuf,
     }
 
     impl ExportArguments {
@@ -232,17 +236,13 @@ mod export {
                 read_choices(&std::fs::read_to_string(&self.choices).map_err(failed(&self.choices))?)?
             };
             let export = make(&choices, &places)?;
-            tell(&export.to_string());
-            let mut good = true;
-            for place in export.missed(&places) {
-                match place.excuse() {
-                    Some(reason) => tell(&format!("not reached: {place} ({reason})")),
-                    None => {
-                        tell(&format!("NOT REACHED: {place}"));
-                        good = false;
-                    }
-                }
-            }
+            let summary = export.summary(&places);
+            tell(&summary);
+            let gaps = export.gaps(&places);
+            gaps.iter().for_each(|gap| tell(&format!("NOT REACHED: {gap}")));
+            let mut good = gaps.is_empty();
+            let book = std::fs::read_to_string(&self.book).map_err(failed(&self.book))?;
+            let said = with_summary(&book, &summary);
             if self.check {
                 let there = std::fs::read_to_string(&self.vectors).map_err(failed(&self.vectors))?;
                 if there != export.text {
@@ -251,10 +251,20 @@ mod export {
                     );
                     good = false;
                 }
+                if said.as_deref() != Some(book.as_str()) {
+                    tell(&format!(
+                        "NOT WHAT {} SAYS: run `cargo model-traces --replay`",
+                        self.book.display()
+                    ));
+                    good = false;
+                }
                 return Ok(good);
             }
             if self.write {
                 std::fs::write(&self.choices, render_choices(&choices)).map_err(failed(&self.choices))?;
+            }
+            if let Some(said) = said {
+                std::fs::write(&self.book, said).map_err(failed(&self.book))?;
             }
             std::fs::write(&self.vectors, &export.text).map_err(failed(&self.vectors))?;
             Ok(good)
@@ -342,6 +352,10 @@ fn check_all(
     Ok(good)
 }
 
+/// The library of counterexamples.
+#[cfg(feature = "mutants")]
+const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/text/counterexamples.md");
+
 #[cfg(feature = "mutants")]
 fn check_mutants(
     threads: usize,
@@ -349,8 +363,10 @@ fn check_mutants(
     model: Option<&Entry>,
     out: &mut impl Write,
 ) -> io::Result<bool> {
-    use antiphon_models::mutants::{Fate, caught_by, check_mutants};
+    use antiphon_models::mutants::{Fate, caught_by, check_mutants, read_library};
 
+    let library = read_library(&std::fs::read_to_string(LIBRARY)?);
+    let mut differences = 0;
     let mut written = Ok(());
     let mut tell = |fate: &Fate| {
         let Some(report) = &fate.caught else {
@@ -365,6 +381,13 @@ fn check_mutants(
             }
             None => writeln!(out, "  \"{property}\" is never reached in {} states", report.unique)?,
         }
+        // In a model of the user's choice a mutant may be found on another way, or not at all.
+        if model.is_none()
+            && let Some(difference) = fate.difference(&library)
+        {
+            differences += 1;
+            writeln!(out, "  NOT WHAT THE BOOK SAYS: {difference}")?;
+        }
         writeln!(out)?;
         out.flush()
     };
@@ -375,7 +398,10 @@ fn check_mutants(
     });
     written?;
     writeln!(out, "{caught} of {all} mutants caught")?;
-    Ok(caught == all && all > 0)
+    if differences > 0 {
+        writeln!(out, "{differences} differ from spec/text/counterexamples.md")?;
+    }
+    Ok(caught == all && all > 0 && differences == 0)
 }
 
 #[cfg(not(feature = "mutants"))]

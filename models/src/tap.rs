@@ -15,10 +15,12 @@ use antiphon_spec::{
 #[cfg(feature = "export")]
 use {
     antiphon_conformance::recorded::{Done, Step, Told},
-    antiphon_spec::sites,
+    antiphon_spec::{session::Stage, sites},
 };
 
 use crate::cast::Who;
+#[cfg(feature = "export")]
+use crate::export::kind_of;
 
 /// What a machine was told and what it did.
 #[cfg(feature = "export")]
@@ -27,6 +29,10 @@ pub(crate) struct Taken {
     pub(crate) who: Who,
     /// Who that is in the session.
     pub(crate) me: Option<Member>,
+    /// What it waited for; nothing where it was in no session.
+    pub(crate) stage: Option<Stage>,
+    /// What came, in a few words.
+    pub(crate) kind: &'static str,
     pub(crate) step: Step,
     pub(crate) done: Done,
     /// Where it acted.
@@ -80,26 +86,43 @@ fn keep(change: impl FnOnce(&mut Recording)) {
     TAP.with_borrow_mut(|tap| tap.as_mut().map(change));
 }
 
-/// Does a step of a machine. What stands for `told` is made before.
+#[cfg(feature = "export")]
+fn is_recording() -> bool {
+    TAP.with_borrow(Option::is_some)
+}
+
+/// What a machine is about to be told, and in which state.
+#[cfg(feature = "export")]
+struct Before {
+    stage: Option<Stage>,
+    kind: &'static str,
+    told: Told,
+}
+
+#[cfg(feature = "export")]
+impl Before {
+    fn new(session: Option<&Session>, told: Told) -> Self {
+        Self { stage: session.map(Session::stage), kind: kind_of(&told, session), told }
+    }
+}
+
+/// Does a step of a machine, and keeps it.
 #[cfg(feature = "export")]
 fn take<T>(
     who: Who,
-    told: impl FnOnce() -> Told,
+    before: Before,
     context: &Context<'_>,
     out: &mut Vec<Action>,
     run: impl FnOnce(&mut Vec<Action>) -> T,
     outcome: impl FnOnce(&T) -> (Option<Member>, Option<ErrorCode>),
 ) -> T {
-    if TAP.with_borrow(Option::is_none) {
-        return run(out);
-    }
-    let told = told();
     drop(sites::take());
     let result = run(out);
     let (me, refused) = outcome(&result);
+    let Before { stage, kind, told } = before;
     let step = Step { told, now: context.now, entropy: context.entropy };
     let done = Done { actions: out.clone(), refused };
-    keep(|tap| tap.taken.push(Taken { who, me, step, done, sites: sites::take() }));
+    keep(|tap| tap.taken.push(Taken { who, me, stage, kind, step, done, sites: sites::take() }));
     result
 }
 
@@ -107,16 +130,13 @@ fn take<T>(
 pub(crate) fn create(who: Who, me: Member, nonce: Nonce, context: &Context<'_>) -> Session {
     let run = |me: Member| Session::create(me, nonce, context);
     #[cfg(feature = "export")]
-    {
+    if is_recording() {
         let member = me.clone();
-        let told = || Told::Create(nonce);
-        take(who, told, context, &mut Vec::new(), |_| run(me), |_| (Some(member), None))
+        let before = Before::new(None, Told::Create(nonce));
+        return take(who, before, context, &mut Vec::new(), |_| run(me), |_| (Some(member), None));
     }
-    #[cfg(not(feature = "export"))]
-    {
-        let _ = who;
-        run(me)
-    }
+    let _ = who;
+    run(me)
 }
 
 /// A client is invited.
@@ -130,22 +150,20 @@ pub(crate) fn invited(
     out: &mut Vec<Action>,
 ) -> Result<Session, ErrorCode> {
     #[cfg(feature = "export")]
-    {
+    if is_recording() {
         let (member, peer) = (me.clone(), inviter.clone());
-        take(
+        let told = Told::Invited { inviter: peer, message: message.clone(), verdict };
+        return take(
             who,
-            || Told::Invited { inviter: peer, message: message.clone(), verdict },
+            Before::new(None, told),
             context,
             out,
             |out| Session::invited(me, inviter, message, verdict, context, out),
             |result| (Some(member), result.as_ref().err().copied()),
-        )
+        );
     }
-    #[cfg(not(feature = "export"))]
-    {
-        let _ = who;
-        Session::invited(me, inviter, message, verdict, context, out)
-    }
+    let _ = who;
+    Session::invited(me, inviter, message, verdict, context, out)
 }
 
 /// A client's machine hears of something.
@@ -157,22 +175,13 @@ pub(crate) fn handle(
     out: &mut Vec<Action>,
 ) {
     #[cfg(feature = "export")]
-    {
-        let kept = event.clone();
-        take(
-            who,
-            || Told::Event(kept),
-            context,
-            out,
-            |out| session.handle(event, context, out),
-            |()| (None, None),
-        );
+    if is_recording() {
+        let before = Before::new(Some(session), Told::Event(event.clone()));
+        take(who, before, context, out, |out| session.handle(event, context, out), |()| (None, None));
+        return;
     }
-    #[cfg(not(feature = "export"))]
-    {
-        let _ = who;
-        session.handle(event, context, out);
-    }
+    let _ = who;
+    session.handle(event, context, out);
 }
 
 /// Somebody hashes an epoch.

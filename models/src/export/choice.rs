@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use antiphon_spec::session::Member;
 use stateright::Model as _;
 
-use super::{ExportError, lies::Liars, single::Single};
+use super::{ExportError, lies::Liars, single::Single, walks};
 use crate::{
     SessionModel, Who,
     cast::CLIENTS_MAX,
@@ -26,6 +26,8 @@ pub enum Source {
         /// The steps.
         path: Vec<usize>,
     },
+    /// A scripted walk of one client.
+    Walk(&'static str),
 }
 
 /// A trace: the first events of a session at one client of a run.
@@ -71,6 +73,7 @@ impl Source {
         match self {
             Self::Simulation(seed) => format!("simulation {seed:09}"),
             Self::Path { model, path } => format!("{model} {}", dotted(path)),
+            Self::Walk(name) => format!("walk {name}"),
         }
     }
 
@@ -83,12 +86,13 @@ impl Source {
                 let (done, recording) = tap::recording(|| walk(entry, path));
                 done.map(|()| recording)
             }
+            Self::Walk(name) => walks::play(name),
         }
     }
 
     fn has_other_keys(&self) -> bool {
         match self {
-            Self::Simulation(_) => false,
+            Self::Simulation(_) | Self::Walk(_) => false,
             Self::Path { model, .. } => {
                 catalogue::find(model).is_some_and(|entry| entry.scenario.attack.is_some())
             }
@@ -117,6 +121,7 @@ impl Source {
         match self {
             Self::Simulation(_) => None,
             Self::Path { model, .. } => catalogue::find(model).map(|entry| entry.scenario.clients()),
+            Self::Walk(_) => Some(walks::CLIENTS),
         }
     }
 }
@@ -178,6 +183,7 @@ impl Choice {
         match &self.source {
             Source::Simulation(seed) => format!("simulation-{seed}-{}", self.who),
             Source::Path { model, .. } => format!("{model}-{}", self.who),
+            Source::Walk(name) => format!("{name}-{}", self.who),
         }
     }
 
@@ -188,6 +194,7 @@ impl Choice {
         let (model, run) = match source {
             Source::Simulation(seed) => ("simulation", seed.to_string()),
             Source::Path { model, path } => (*model, dotted(path)),
+            Source::Walk(name) => ("walk", (*name).to_owned()),
         };
         format!("{model} {run} {} {session} {events} {}", who.0, dotted(then))
     }
@@ -201,10 +208,11 @@ fn dotted(path: &[usize]) -> String {
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, who, events, .. } = self;
+        let Self { source, who, .. } = self;
         match source {
-            Source::Simulation(seed) => write!(f, "{who} in run {seed} of the simulation, {events} events"),
-            Source::Path { model, .. } => write!(f, "{who} in a run of the model {model}, {events} events"),
+            Source::Simulation(seed) => write!(f, "{who} in run {seed} of the simulation"),
+            Source::Path { model, .. } => write!(f, "{who} in a run of the model {model}"),
+            Source::Walk(name) => write!(f, "{who} in the walk {name}"),
         }
     }
 }
@@ -222,6 +230,8 @@ impl FromStr for Choice {
             |text: &str| text.split('.').filter(|step| *step != "-").map(number).collect::<Result<_, _>>();
         let source = if model == "simulation" {
             Source::Simulation(run.parse().map_err(|error| format!("{run}: {error}"))?)
+        } else if model == "walk" {
+            Source::Walk(walks::find(run).ok_or_else(|| format!("there is no walk {run}"))?)
         } else {
             let entry = catalogue::find(model).ok_or_else(|| format!("there is no model {model}"))?;
             Source::Path { model: entry.name, path: numbers(run)? }
@@ -244,13 +254,19 @@ mod tests {
 
     #[test]
     fn a_line_stands_for_a_choice() {
-        for line in ["simulation 17 3 0 40 -", "session-small 0.12.3 1 0 9 4.17", "session-begin - 0 1 2 -"] {
+        for line in [
+            "simulation 17 3 0 40 -",
+            "session-small 0.12.3 1 0 9 4.17",
+            "session-begin - 0 1 2 -",
+            "walk counted-out 2 0 8 3",
+        ] {
             assert_eq!(line.parse::<Choice>().map(|choice| choice.line()).as_deref(), Ok(line));
         }
         for line in [
             "",
             "simulation x 3 0 40 -",
             "nothing 0 1 0 9 -",
+            "walk nowhere 0 0 1 -",
             "session-small 0 99 0 9 -",
             "session-small 0 1 0 9",
         ] {

@@ -107,6 +107,14 @@ impl<'r> Liars<'r> {
             add(session, self.join(client), Verdict::Allow);
             add(session, InvitationBody::Reject(Reject {}), Verdict::Allow);
             add(session, InvitationBody::Cancel(Cancel {}), Verdict::Allow);
+            if let Some(member) = self.cast.members().find(|member| member.handle == inviter.handle) {
+                let epoch = Epoch::first(session, origin, member.clone());
+                let (hash, hand) = (hash_epoch(&epoch), Hand::new(inviter.key));
+                let liar = Liar { cast: &self.cast, client, from: &inviter, epoch: &epoch, hash, hand };
+                let ticket = liar.ticket(&client.me);
+                let welcome = Welcome { epoch: epoch.into(), ticket };
+                add(session, InvitationBody::Welcome(welcome), Verdict::Allow);
+            }
         }
     }
 
@@ -180,7 +188,11 @@ impl<'r> Liars<'r> {
         for message in &self.messages {
             say(PeerMessage::clone(message));
         }
-        let Some(liar) = liar else { return };
+        let Some(liar) = liar else {
+            let (chain, epoch) = (NO_HASH, EpochNumber(0));
+            let body = SessionBody::Closed(Closed { sent: 0 });
+            return say(PeerMessage::Session(SessionMessage { body, chain, epoch, session }));
+        };
         for body in liar.bodies() {
             say(PeerMessage::Session(liar.now(body)));
         }

@@ -1,11 +1,13 @@
 //! Traces for the conformance suite, out of the models' own runs: together they reach every place where the session
-//! machine acts or refuses.
+//! machine acts or refuses, and every arm of its table of states.
 //!
-//! A *run* is a path of a bounded model ([`crate::catalogue`]), with or without an attacker, or a run of the simulation.
+//! A *run* is a path of a bounded model ([`crate::catalogue`]), with or without an attacker, a run of the simulation, or a
+//! scripted walk (`walks`).
 //! What one client is told in it, and does, is a trace. [`search()`] looks for the few traces that reach everything
 //! (`places`) and writes down from which runs they are ([`Choice`]); [`make`] plays those runs again and gives each trace
 //! real bytes (`real`). So the file of vectors can be checked without searching.
 
+mod arms;
 mod choice;
 mod features;
 mod lies;
@@ -13,17 +15,25 @@ mod places;
 mod real;
 mod search;
 mod single;
+mod walks;
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use antiphon_conformance::recorded::{self, Heading, RecordedError};
 
+pub(crate) use self::features::kind_of;
+pub use self::features::{Arm, End};
+use self::{
+    arms::{Row, Table},
+    choice::Life,
+    features::Feature,
+    real::Real,
+};
 pub use self::{
     choice::{Choice, Source},
     places::{Place, read_places},
     search::{Effort, search},
 };
-use self::{features::Feature, real::Real};
 
 /// Why there are no traces.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +67,8 @@ pub struct Export {
     pub events: usize,
     /// What each trace reaches.
     reached: Vec<BTreeSet<Feature>>,
+    /// The arms that some trace takes.
+    table: Table,
 }
 
 impl Export {
@@ -67,19 +79,117 @@ impl Export {
         places.iter().filter(|place| !reached(place)).collect()
     }
 
-    /// The traces that reach nothing that no other one reaches, by their places in the file.
+    /// What is not reached though it could be: it has no reason in the text or in the source.
     #[must_use]
-    pub fn idle(&self) -> Vec<usize> {
-        let alone = |trace: usize, feature: &Feature| {
-            let others = self.reached.iter().enumerate().filter(|(other, _)| *other != trace);
+    pub fn gaps(&self, places: &[Place]) -> Vec<String> {
+        let table = &self.table;
+        let rows = arms::rows();
+        let places = self.missed(places).into_iter().filter(|place| place.excuse().is_none());
+        let pairs = table.missed().into_iter().map(|(stage, kind)| match stage {
+            Some(stage) => format!("{stage}: {kind}"),
+            None => format!("a client without a session: {kind}"),
+        });
+        let of_rows = table.missed_rows(&rows).into_iter().map(|(kind, end)| match end {
+            End::Taken => format!("the table's `{kind}`, taken"),
+            End::Late => format!("the table's `{kind}`, late"),
+            End::Refused(code) => format!("the table's `{kind}`, closed with `{code}`"),
+        });
+        let wrong = table.surprises();
+        let wrong = wrong.into_iter().map(|(stage, kind, reason)| {
+            format!("{stage}: {kind} is reached, and was thought not to come, because {reason}")
+        });
+        places.map(ToString::to_string).chain(pairs).chain(of_rows).chain(wrong).collect()
+    }
+
+    /// What is reached and what is not, for the book.
+    #[must_use]
+    pub fn summary(&self, places: &[Place]) -> String {
+        let table = &self.table;
+        let missed = self.missed(places);
+        let mut lines = vec![
+            format!("{} traces of {} events, {} bytes", self.traces, self.events, self.text.len()),
+            format!(
+                "{} of {} places where the machine acts or refuses",
+                places.len() - missed.len(),
+                places.len()
+            ),
+            format!("{} arms, of {} pairs of a state and what comes", table.arms(), table.pairs()),
+        ];
+        for place in missed {
+            let reason = place.excuse().unwrap_or("no reason is known");
+            lines.push(format!("not reached: {}, {}: {}", place.file, place.function, reason));
+        }
+        for (stage, kind) in table.missed() {
+            let stage =
+                stage.map_or_else(|| "a client without a session".to_owned(), |stage| stage.to_string());
+            lines.push(format!("not reached: {stage}: {kind}"));
+        }
+        lines.push(String::new());
+        lines.extend(table.lines());
+        lines.join("\n") + "\n"
+    }
+
+    /// What only this trace reaches.
+    fn alone(&self, number: usize) -> impl Iterator<Item = &Feature> {
+        self.reached.get(number).into_iter().flatten().filter(move |feature| {
+            let others = self.reached.iter().enumerate().filter(|(other, _)| *other != number);
             !others.into_iter().any(|(_, reached)| reached.contains(feature))
-        };
-        let idle = |trace: &usize| {
-            self.reached.get(*trace).is_some_and(|own| !own.iter().any(|feature| alone(*trace, feature)))
-        };
-        (0..self.reached.len()).filter(idle).collect()
+        })
     }
 }
+
+/// What a trace is there for: the arms that it alone shows, and those in which it reaches places that no other one reaches;
+/// and the requirements that are cited beside these.
+struct Purpose {
+    arms: Vec<Arm>,
+    cited: Vec<&'static str>,
+}
+
+impl Purpose {
+    fn of(life: &Life, alone: &BTreeSet<&Feature>, places: &[Place], rows: &[Row]) -> Self {
+        let mut arms: Vec<Arm> = Vec::new();
+        let mut cited: Vec<&'static str> = Vec::new();
+        for taken in &life.taken {
+            let new: Vec<Feature> =
+                features::of(taken).into_iter().filter(|feature| alone.contains(feature)).collect();
+            if !new.is_empty() {
+                arms.extend(features::arms(taken));
+            }
+            let at = places.iter().filter(|place| new.iter().any(|feature| feature.is_at(place)));
+            let found =
+                at.filter_map(|place| antiphon_spec::requirement::find(place.requirement.as_deref()?));
+            cited.extend(found.map(|requirement| requirement.id));
+        }
+        let mut seen = BTreeSet::new();
+        arms.retain(|arm| seen.insert(*arm));
+        cited.extend(arms.iter().filter_map(|arm| arms::requirement_of(arm, rows)));
+        if cited.is_empty() {
+            // What the trace shows on its way there.
+            let on_the_way = life.taken.iter().rev().flat_map(features::arms);
+            cited.extend(on_the_way.filter_map(|arm| arms::requirement_of(&arm, rows)).take(1));
+        }
+        if cited.is_empty() {
+            cited.push("SESS-024");
+        }
+        let mut seen = BTreeSet::new();
+        cited.retain(|id| seen.insert(*id));
+        Self { arms, cited }
+    }
+
+    /// In words.
+    fn words(&self) -> String {
+        let mut parts: Vec<String> = self.arms.iter().map(ToString::to_string).collect();
+        let more = parts.len().saturating_sub(SHOWN_MAX);
+        parts.truncate(SHOWN_MAX);
+        if more > 0 {
+            parts.push(format!("and {more} more"));
+        }
+        parts.join("; ")
+    }
+}
+
+/// So many things that a trace shows are named.
+const SHOWN_MAX: usize = 6;
 
 /// Keys of all who can be in a run, and the ones that an attacker has beside them.
 fn keys_of(clients: u8) -> Vec<u8> {
@@ -92,23 +202,27 @@ fn keys_of(clients: u8) -> Vec<u8> {
 /// A run is not what it was when it was chosen, or a trace cannot be made real.
 pub fn make(choices: &[Choice], places: &[Place]) -> Result<Export, ExportError> {
     let mut cases = Vec::new();
-    let mut export = Export { text: String::new(), traces: choices.len(), events: 0, reached: Vec::new() };
+    let mut export = Export {
+        text: String::new(),
+        traces: choices.len(),
+        events: 0,
+        reached: Vec::new(),
+        table: Table::default(),
+    };
     let lives = choices.iter().map(Choice::play).collect::<Result<Vec<_>, _>>()?;
     export.reached =
         lives.iter().map(|(life, _)| life.taken.iter().flat_map(features::of).collect()).collect();
+    export.table = Table::new(lives.iter().flat_map(|(life, _)| &life.taken).flat_map(features::arms));
+    let rows = arms::rows();
     for (number, (choice, (life, recording))) in choices.iter().zip(&lives).enumerate() {
-        let own = export.reached.get(number).into_iter().flatten();
-        let alone = own.filter(|feature| {
-            let others = export.reached.iter().enumerate().filter(|(other, _)| *other != number);
-            !others.into_iter().any(|(_, reached)| reached.contains(feature))
-        });
-        let alone: Vec<&Feature> = alone.collect();
+        let alone: BTreeSet<&Feature> = export.alone(number).collect();
+        let purpose = Purpose::of(life, &alone, places, &rows);
         let keys = keys_of(life.clients());
         let real = Real::new(recording, &keys)?;
         let heading = Heading {
             slug: format!("{}-{:02}", choice.slug(), number + 1),
-            requirements: places::requirements(&alone, places),
-            about: format!("{choice}, {}.", places::told(&alone, places)),
+            about: format!("{choice}: {}.", purpose.words()),
+            requirements: purpose.cited,
             client: (real.member(&life.me), life.who.0),
             keys: keys
                 .into_iter()
@@ -136,24 +250,27 @@ pub fn make(choices: &[Choice], places: &[Place]) -> Result<Export, ExportError>
     Ok(export)
 }
 
-impl fmt::Display for Export {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, traces, events, reached } = self;
-        let shown: BTreeSet<&Feature> = reached.iter().flatten().collect();
-        let places = shown.iter().filter(|feature| matches!(feature, Feature::At(..))).count();
-        write!(
-            f,
-            "{traces} traces of {events} events, {} bytes, reach {places} places and {} refusals",
-            text.len(),
-            shown.len() - places
-        )
-    }
-}
-
 /// Where the vectors are.
 #[must_use]
 pub fn file_of_vectors() -> PathBuf {
     recorded::path()
+}
+
+/// Where the book tells what the traces reach.
+#[must_use]
+pub fn file_of_book() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/text/models.md"))
+}
+
+/// The line of the book behind which the summary stands.
+const BOOK_HEADING: &str = "\nWhat `cargo model-traces --check` prints:\n\n```text\n";
+
+/// The book with this summary in it; nothing where it has no place for one.
+#[must_use]
+pub fn with_summary(book: &str, summary: &str) -> Option<String> {
+    let (before, after) = book.split_once(BOOK_HEADING)?;
+    let (_, after) = after.split_once("```\n")?;
+    Some(format!("{before}{BOOK_HEADING}{summary}```\n{after}"))
 }
 
 /// What stands above the list of runs.
@@ -182,7 +299,7 @@ pub fn read_choices(text: &str) -> Result<Vec<Choice>, ExportError> {
 mod tests {
     use super::*;
 
-    /// The pinned runs make the vectors that are there, and one run less or one event less does not.
+    /// The pinned runs make the vectors that are there, and reach what can be reached.
     #[test]
     fn the_vectors_are_what_the_pinned_runs_give() {
         let there = std::fs::read_to_string(file_of_vectors()).expect("vectors");
@@ -194,12 +311,31 @@ mod tests {
         let missed = export.missed(&places);
         assert!(missed.iter().all(|place| place.excuse().is_some()), "{missed:?}");
         assert!(missed.len() < places.len() / 10, "{} of {}", missed.len(), places.len());
+        assert_eq!(export.gaps(&places), [String::new(); 0]);
 
+        let book = std::fs::read_to_string(file_of_book()).expect("the book");
+        let said = with_summary(&book, &export.summary(&places)).expect("a place for the summary");
+        assert!(said == book, "run `cargo model-traces --replay`");
+    }
+
+    /// One run less, or one event less, gives other vectors.
+    #[test]
+    fn fewer_runs_or_events_give_other_vectors() {
+        let places = read_places().expect("the source");
+        let mut choices = read_choices(include_str!("../../traces.txt")).expect("runs");
+        choices.retain(|choice| choice.then.is_empty());
+        choices.truncate(2);
+        let all = make(&choices, &places).expect("traces").text;
         let fewer = make(choices.get(1..).expect("more than one"), &places).expect("traces");
-        assert!(fewer.text != there);
-        let mut shorter = choices;
-        let first = shorter.iter_mut().find(|choice| choice.then.is_empty()).expect("one without lies");
-        first.events -= 1;
-        assert!(make(&shorter, &places).expect("traces").text != there);
+        assert!(fewer.text != all);
+        choices.first_mut().expect("a run").events -= 1;
+        assert!(make(&choices, &places).expect("traces").text != all);
+    }
+
+    #[test]
+    fn the_summary_takes_its_place_in_the_book() {
+        let book = format!("# A{BOOK_HEADING}old\n```\n\n## B\n");
+        assert_eq!(with_summary(&book, "new\n"), Some(book.replace("old", "new")));
+        assert_eq!(with_summary("# A\n", "new\n"), None);
     }
 }

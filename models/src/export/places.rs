@@ -1,9 +1,9 @@
 //! The places in the source at which the session machine acts or refuses, found by reading it, and the few of them
 //! that nothing from outside can reach.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
-use super::{ExportError, features::Feature};
+use super::ExportError;
 
 /// A place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Place {
     /// The line without the space around it.
     pub source: String,
     /// The requirement that is cited before it in the same function, if any is.
-    requirement: Option<String>,
+    pub(super) requirement: Option<String>,
 }
 
 /// A place that no trace can reach, named in a way that lines above it don't change, and why.
@@ -53,70 +53,16 @@ const CALLS: [&str; 19] = [
 
 const UNREACHED: &[Unreached] = &[
     Unreached {
-        file: "chat.rs",
-        function: "say_what_waited",
-        source: "work.tell(Notice::MessageUnsent { local });",
-        reason: "in the models everybody takes the same media types, so no newcomer takes less than what waits",
-    },
-    Unreached {
-        file: "chat.rs",
-        function: "fail_uncounted",
-        source: "tell_failed(outgoing.local, to, work);",
-        reason: "needs a member that is not counted by a successor which it follows, with a message under way",
-    },
-    Unreached {
-        file: "coordinator.rs",
-        function: "offer_part",
-        source: "others.iter().for_each(|peer| work.disconnect(peer, None));",
-        reason: "only a wrong variant acts here",
-    },
-    Unreached {
-        file: "member.rs",
-        function: "leave",
-        source: "others.iter().for_each(|peer| work.disconnect(peer, None));",
-        reason: "only a wrong variant acts here",
-    },
-    Unreached {
-        file: "inviter.rs",
-        function: "link_up",
-        source: "work.disconnect(&peer.handle, None);",
-        reason: "a dial that was given up comes up at the same instant; in the models giving up ends it",
-    },
-    Unreached {
-        file: "machine.rs",
-        function: "linger",
-        source: "Event::LinkUp { peer } => work.disconnect(&peer.handle, None),",
-        reason: "a dial that was given up comes up at the same instant; in the models giving up ends it",
-    },
-    Unreached {
         file: "newcomer.rs",
         function: "link_up",
         source: "work.disconnect(&peer.handle, None);",
-        reason: "a link to somebody whom a newcomer never dials",
-    },
-    Unreached {
-        file: "newcomer.rs",
-        function: "follow_successor",
-        source: "work.push(Action::Send { to, message: self.message(SessionBody::Commit(commit)) });",
-        reason: "needs a newcomer that loses two coordinators one after the other, between which somebody shows it the first one's word",
-    },
-    Unreached {
-        file: "newcomer.rs",
-        function: "read",
-        source: "work.disconnect(&from.handle, Some(ErrorCode::NoSuchSession));",
-        reason: "needs two strangers on links of their own to one newcomer, the second of which shows no ticket",
+        reason: "a link comes up only to whom the client has dialled, and a newcomer dials members alone",
     },
     Unreached {
         file: "newcomer.rs",
         function: "commit",
         source: "return self.fault(from, ErrorCode::CommitRefused, work);",
-        reason: "the welcome was checked for all that makes the newcomer's own join impossible",
-    },
-    Unreached {
-        file: "succession.rs",
-        function: "shown",
-        source: "work.push(Action::Late { from: from.handle.clone() });",
-        reason: "needs a second word while the last messages before the first one are still under way",
+        reason: "the welcome was checked for all that makes the newcomer's own join impossible: its handle, its key, and the number of members",
     },
 ];
 
@@ -146,10 +92,23 @@ fn read_file(file: &str, text: &str, places: &mut Vec<Place>) {
     // What is called in a function that says where it was called is at that place, not at one of its own.
     let mut is_transparent = false;
     let mut says_where = false;
-    for (line, source) in (1..).zip(text.lines()) {
-        let source = source.trim();
+    // Where only a wrong variant acts, nobody else can: the space before such a block, up to its end.
+    let mut wrong: Option<usize> = None;
+    for (line, raw) in (1..).zip(text.lines()) {
+        let source = raw.trim();
+        let indent = raw.len() - raw.trim_start().len();
         if source == "#[cfg(test)]" {
             break;
+        }
+        if let Some(before) = wrong {
+            if indent <= before && source.starts_with('}') {
+                wrong = None;
+            }
+            continue;
+        }
+        if source.starts_with("if active(Mutant::") && source.ends_with(") {") {
+            wrong = Some(indent);
+            continue;
         }
         if let Some(cited) = source.strip_prefix("//# ") {
             requirement = cited.split_once(':').map(|(id, _)| id.to_owned());
@@ -204,50 +163,76 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The requirements of a trace that alone shows these features.
-pub(super) fn requirements(alone: &[&Feature], places: &[Place]) -> Vec<&'static str> {
-    let mut found: Vec<&'static str> = Vec::new();
-    let mut add = |id: &'static str| {
-        if !found.contains(&id) {
-            found.push(id);
-        }
-    };
-    for place in places.iter().filter(|place| alone.iter().any(|feature| feature.is_at(place))) {
-        let cited = place.requirement.as_deref().and_then(antiphon_spec::requirement::find);
-        if let Some(requirement) = cited {
-            add(requirement.id);
-        }
-    }
-    // What comes at the wrong time or wrong is refused; and the tables say what is done with whatever comes.
-    if alone.iter().any(|feature| matches!(feature, Feature::Refused(..))) || found.is_empty() {
-        found.push("SESS-024");
-        found.dedup();
-    }
-    let mut seen = BTreeSet::new();
-    found.retain(|id| seen.insert(*id));
-    found
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What only one trace shows, in words.
-pub(super) fn told(alone: &[&Feature], places: &[Place]) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for place in places.iter().filter(|place| alone.iter().any(|feature| feature.is_at(place))) {
-        let part = format!("{} {}", place.file.trim_end_matches(".rs"), place.function);
-        if !parts.contains(&part) {
-            parts.push(part);
+    #[track_caller]
+    fn check(text: &str, expected: &[(u32, &str, Option<&str>)]) {
+        let mut places = Vec::new();
+        read_file("some.rs", text, &mut places);
+        let found = places.iter().map(|place| {
+            assert_eq!(text.lines().nth(place.line as usize - 1).map(str::trim), Some(place.source.as_str()));
+            (place.line, place.function.as_str(), place.requirement.as_deref())
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_place_is_a_line_that_acts() {
+        check("", &[]);
+        check("fn quiet() {\n    let a = 1;\n}\n", &[]);
+        check("fn f(work: &mut W) {\n    work.tell(a);\n}\n", &[(2, "f", None)]);
+        check(
+            "pub(super) fn f<T>(w: &mut T) {\n    work.push(a);\n    x.send(b);\n}\n",
+            &[(2, "f", None), (3, "f", None)],
+        );
+        // What is said about it is no place, and after the tests' beginning there is none.
+        check("fn f() {\n    // work.tell(a);\n}\n", &[]);
+        check("fn f() {\n}\n#[cfg(test)]\nfn g() {\n    work.tell(a);\n}\n", &[]);
+        // One that says where it was called acts at that place.
+        check(
+            "#[track_caller]\nfn f() {\n    work.tell(a);\n}\nfn g() {\n    self.fault(a);\n}\n",
+            &[(6, "g", None)],
+        );
+    }
+
+    #[test]
+    fn a_wrong_variant_is_no_place() {
+        check(
+            "fn f() {\n    if active(Mutant::A) {\n        work.tell(a);\n    }\n    work.tell(b);\n}\n",
+            &[(5, "f", None)],
+        );
+        check(
+            "fn f() {\n    if active(Mutant::A) {\n        if b {\n            c();\n        }\n        work.tell(a);\n    } else {\n        work.tell(b);\n    }\n}\n",
+            &[(8, "f", None)],
+        );
+        check("fn f() {\n    if !active(Mutant::A) {\n        work.tell(a);\n    }\n}\n", &[(3, "f", None)]);
+    }
+
+    #[test]
+    fn a_place_has_what_is_cited_before_it_in_its_function() {
+        let cited = "    //= spec/text/sessions.md#messages\n    //# SESS-170: A member MUST.\n";
+        check(
+            &format!(
+                "fn f() {{\n    work.tell(a);\n{cited}    work.tell(b);\n}}\nfn g() {{\n    work.tell(c);\n}}\n"
+            ),
+            &[(2, "f", None), (5, "f", Some("SESS-170")), (8, "g", None)],
+        );
+        check(&format!("{cited}fn f() {{\n    work.tell(a);\n}}\n"), &[(4, "f", Some("SESS-170"))]);
+        check(
+            &format!("{cited}#[must_use]\nfn f() {{\n    work.tell(a);\n}}\n"),
+            &[(5, "f", Some("SESS-170"))],
+        );
+    }
+
+    #[test]
+    fn the_machine_has_places_and_each_excuse_is_for_one_of_them() {
+        let places = read_places().expect("the source");
+        assert!(places.len() > 100, "{}", places.len());
+        for unreached in UNREACHED {
+            let fits = places.iter().filter(|place| place.excuse() == Some(unreached.reason)).count();
+            assert!(fits <= 1, "{}: {}", unreached.file, unreached.source);
         }
     }
-    parts.extend(alone.iter().filter_map(|feature| match feature {
-        Feature::Refused(what, code) => Some(format!("{what} refused with {code}")),
-        Feature::At(..) => None,
-    }));
-    let more = parts.len().saturating_sub(SHOWN_MAX);
-    parts.truncate(SHOWN_MAX);
-    if more > 0 {
-        parts.push(format!("{more} more"));
-    }
-    format!("alone in reaching: {}", parts.join("; "))
 }
-
-/// So many things that a trace shows are named.
-const SHOWN_MAX: usize = 6;

@@ -5,20 +5,19 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use antiphon_spec::session::Stage;
+use antiphon_conformance::recorded::Told;
+use antiphon_spec::{
+    message::client_client::PeerMessage,
+    session::{Action, Event, Stage},
+};
 use stateright::Model as _;
 
-use super::{
-    Choice, Source, features,
-    features::Feature,
-    lies::{Liars, Lie},
-    single::Single,
-};
+use super::{Choice, Source, features, features::Feature, lies::Liars, single::Single, walks};
 use crate::{
     SessionModel, Who,
     catalogue::{self, Entry},
     simulation::{Profile, Random},
-    tap,
+    tap::{self, Taken},
     world::World,
 };
 
@@ -42,6 +41,14 @@ struct Candidate {
     /// How many events of the run it has at most, and what it is told after them all.
     then: (usize, Vec<usize>),
     first: Vec<(usize, usize)>,
+    /// How long the first so many events are in the file, about.
+    bytes: Vec<usize>,
+}
+
+impl Candidate {
+    fn cost(&self, events: usize) -> usize {
+        TRACE_BYTES + self.bytes.get(events).or(self.bytes.last()).copied().unwrap_or(0)
+    }
 }
 
 /// All candidates, and the features by number.
@@ -73,27 +80,71 @@ impl Pool {
             }
             let (source, who) = (source.clone(), life.who);
             let then = (life.taken.len(), Vec::new());
-            self.candidates.push(Candidate { source, who, session, then, first });
+            let bytes = sums(life.taken.iter().map(bytes_of));
+            self.candidates.push(Candidate { source, who, session, then, first, bytes });
         }
     }
+}
+
+/// How long what is said before the events of a trace is in the file, about.
+const TRACE_BYTES: usize = 2000;
+
+/// How long an event is in the file, about: bytes are two digits, and whoever sends says so.
+fn bytes_of(taken: &Taken) -> usize {
+    const AROUND: usize = 250;
+    let told = match &taken.step.told {
+        Told::Event(Event::Received { message, .. }) => encoded(message),
+        Told::Create(_) | Told::Invited { .. } | Told::Event(_) => 0,
+    };
+    let done = taken.done.actions.iter().map(|action| match action {
+        Action::Send { message, .. } => AROUND + encoded(message),
+        Action::Connect { .. }
+        | Action::Disconnect { .. }
+        | Action::Arm { .. }
+        | Action::Disarm(_)
+        | Action::Tell(_)
+        | Action::Late { .. } => AROUND,
+    });
+    AROUND + told + done.sum::<usize>()
+}
+
+fn encoded(message: &PeerMessage) -> usize {
+    let mut bytes = Vec::new();
+    // A vector takes all bytes; what were not written would cost nothing.
+    let written = match message {
+        PeerMessage::Invitation(message) => ciborium::into_writer(message, &mut bytes),
+        PeerMessage::Session(message) => ciborium::into_writer(message, &mut bytes),
+    };
+    written.map_or(0, |()| 2 * bytes.len())
+}
+
+/// The sums of the first none, one, two and more of them.
+fn sums(costs: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let mut sum = 0;
+    let mut sums = vec![0];
+    for cost in costs {
+        sum += cost;
+        sums.push(sum);
+    }
+    sums
 }
 
 /// Longer lives are not asked at all.
 const LIVED_MAX: usize = 60;
 
 /// So many lies are told to one client at most, one after the other.
-const LIES_MAX: usize = 8;
+const LIES_MAX: usize = 24;
 
 impl Pool {
     /// Asks each state that the models' runs lead to, once for all that look alike, what it does about everything that it
     /// may be told.
     fn lie(&mut self) {
         let mut known: BTreeSet<Feature> = self.numbers.keys().cloned().collect();
-        let (mut seen, mut met) = (HashSet::new(), BTreeSet::new());
+        let mut seen = HashSet::new();
         let runs: BTreeMap<String, Source> = self
             .candidates
             .iter()
-            .filter(|candidate| matches!(candidate.source, Source::Path { .. }))
+            .filter(|candidate| !matches!(candidate.source, Source::Simulation(_)))
             .map(|candidate| (candidate.source.name(), candidate.source.clone()))
             .collect();
         for source in runs.values() {
@@ -101,23 +152,28 @@ impl Pool {
             for (session, life) in source.lives(&recording) {
                 let liars = Liars::of(&recording, life.clients() + 1);
                 let mut client = Single::new(life.who, life.me.clone());
-                let mut before: Vec<BTreeSet<Feature>> = Vec::new();
+                let mut before: Vec<Shown> = Vec::new();
                 if life.taken.len() > LIVED_MAX {
                     continue;
                 }
                 for events in 0..=life.taken.len() {
                     if seen.insert(client.look()) {
-                        let (then, shown) = told_most(&liars, &client, &mut known, &mut met);
-                        if !then.is_empty() {
-                            let first = before.iter().cloned().chain(shown);
-                            let (source, who) = (source.clone(), life.who);
-                            let (then, first) = ((events, then), self.first(first));
-                            self.candidates.push(Candidate { source, who, session, then, first });
+                        // What ends a session ends the trace, so that each state is asked until it says nothing new.
+                        loop {
+                            let (then, shown) = told_most(&liars, &client, &mut known);
+                            if then.is_empty() {
+                                break;
+                            }
+                            let all = || before.iter().chain(&shown);
+                            let bytes = sums(all().map(|shown| shown.bytes));
+                            let first = self.first(all().map(|shown| shown.features.clone()));
+                            let (source, who, then) = (source.clone(), life.who, (events, then));
+                            self.candidates.push(Candidate { source, who, session, then, first, bytes });
                         }
                     }
                     if let Some(taken) = life.taken.get(events) {
                         client.tell(&taken.step);
-                        before.push(features::of(taken));
+                        before.push(Shown::by(std::slice::from_ref(taken)));
                     }
                 }
             }
@@ -140,43 +196,49 @@ impl Pool {
     }
 }
 
+/// What is shown in an event, or in the few that make one lie, and how long that is in the file.
+struct Shown {
+    features: BTreeSet<Feature>,
+    bytes: usize,
+}
+
+impl Shown {
+    fn by(taken: &[Taken]) -> Self {
+        let features = taken.iter().flat_map(features::of).collect();
+        Self { features, bytes: taken.iter().map(bytes_of).sum() }
+    }
+}
+
 /// The lies that show most, one after the other, as long as one shows something that is not known; and what each shows.
-fn told_most(
-    liars: &Liars<'_>,
-    client: &Single,
-    known: &mut BTreeSet<Feature>,
-    met: &mut BTreeSet<(Option<Stage>, String)>,
-) -> (Vec<usize>, Vec<BTreeSet<Feature>>) {
+fn told_most(liars: &Liars<'_>, client: &Single, known: &mut BTreeSet<Feature>) -> (Vec<usize>, Vec<Shown>) {
     let mut client = client.clone();
     let (mut then, mut shown) = (Vec::new(), Vec::new());
     while then.len() < LIES_MAX {
-        let mut best: Option<(usize, usize, Single, BTreeSet<Feature>, _)> = None;
+        let mut best: Option<(usize, usize, Single, Shown)> = None;
         for (number, lie) in liars.all(&client).into_iter().enumerate() {
             let mut next = client.clone();
             let told = next.believe(&lie);
-            let features: BTreeSet<Feature> = told.taken.iter().flat_map(features::of).collect();
-            // What leads into a state that is new may lead on to something that is.
-            let pair = (client.stage(), kind_of(&lie));
-            let new = features.difference(known).count() * 4 + usize::from(!met.contains(&pair));
-            // A lie that ends the session is the last one.
-            let worth = if next.stage() == Some(Stage::Ended) { new } else { new * 4 };
+            let shows = Shown::by(&told.taken);
+            let new = shows.features.difference(known).count();
+            // A lie that ends the session is the last one, and one that loses a link leaves fewer to lie.
+            let worth = if next.stage() == Some(Stage::Ended) {
+                new
+            } else if next.links.len() < client.links.len() {
+                new * 4
+            } else {
+                new * 16
+            };
             if worth > best.as_ref().map_or(0, |(most, ..)| *most) {
-                best = Some((worth, number, next, features, pair));
+                best = Some((worth, number, next, shows));
             }
         }
-        let Some((_, number, next, features, pair)) = best else { break };
-        met.insert(pair);
-        known.extend(features.iter().cloned());
+        let Some((_, number, next, shows)) = best else { break };
+        known.extend(shows.features.iter().cloned());
         client = next;
         then.push(number);
-        shown.push(features);
+        shown.push(shows);
     }
     (then, shown)
-}
-
-/// What comes first in a lie.
-fn kind_of(lie: &Lie) -> String {
-    lie.told.first().map(features::kind).unwrap_or_default()
 }
 
 /// How many lies there are in so many events of a trace.
@@ -189,6 +251,9 @@ fn told(candidate: &Candidate, events: usize) -> usize {
 pub fn search(effort: Effort, mut progress: impl FnMut(&str)) -> Vec<Choice> {
     let mut pool = Pool::default();
     let mut known = BTreeSet::new();
+    for name in walks::names() {
+        pool.add(&Source::Walk(name));
+    }
     for entry in catalogue::ALL {
         for path in paths(entry, effort.states, &mut known) {
             pool.add(&Source::Path { model: entry.name, path });
@@ -265,9 +330,6 @@ fn fingerprint(world: &World) -> u64 {
     hasher.finish()
 }
 
-/// What an event costs less than a trace of its own.
-const TRACE_COST: usize = 15;
-
 /// Takes the trace that shows most for its length, again and again; then leaves out what others show too.
 fn choose(pool: &Pool) -> Vec<Choice> {
     let mut shown = vec![false; pool.numbers.len()];
@@ -281,7 +343,7 @@ fn choose(pool: &Pool) -> Vec<Choice> {
                     continue;
                 }
                 new += 1;
-                let worth = new * 100_000 / (events + TRACE_COST);
+                let worth = new * 100_000_000 / candidate.cost(events);
                 if best.as_ref().is_none_or(|(most, ..)| worth > *most) {
                     best = Some((worth, candidate, events));
                 }

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::machine::{Session, State};
+use super::{
+    epoch::Epoch,
+    machine::{Session, State},
+};
+use crate::identity::UserHandle;
 
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +63,23 @@ impl fmt::Display for Stage {
 }
 
 impl Session {
+    /// The epoch that this client is in, or joins.
+    #[must_use]
+    pub fn epoch_at_hand(&self) -> Option<&Epoch> {
+        match &self.state {
+            State::Member(member) => Some(&member.epoch),
+            State::Joining(joining) => Some(joining.epoch()),
+            State::Invited(_) | State::AwaitingWelcome(_) | State::Leaving(_) | State::Ended(_) => None,
+        }
+    }
+
+    /// Whether this peer is a member in that epoch, or the newcomer that this client has admitted.
+    #[must_use]
+    pub fn hears(&self, peer: &UserHandle) -> bool {
+        let is_member = self.epoch_at_hand().is_some_and(|epoch| epoch.member(peer).is_some());
+        is_member || self.membership().is_some_and(|member| member.has_admitted(peer))
+    }
+
     /// What the session waits for.
     #[must_use]
     pub fn stage(&self) -> Stage {
