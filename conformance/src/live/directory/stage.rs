@@ -236,7 +236,7 @@ impl Stage {
         };
         let reason = match who {
             Who::Nobody => "missing",
-            Who::Node | Who::User => "wrong-role",
+            Who::User => "wrong-role",
             Who::Stranger => "unknown-root",
             Who::Impostor => "not-proved",
             Who::Unsigning => "wrong-key-usage",
@@ -312,7 +312,7 @@ impl Upper {
     /// The process that has a handle (LOC-041).
     pub(super) fn of(&mut self, handle: ObjectHandle) -> &mut Process {
         let [zero, one] = &mut self.0;
-        if handle.0[7] % 2 == 0 { zero } else { one }
+        if handle.0[7].is_multiple_of(2) { zero } else { one }
     }
 }
 
