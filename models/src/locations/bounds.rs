@@ -138,28 +138,22 @@ pub const LOCATIONS: &[LocationEntry] = &[
     },
     LocationEntry {
         name: "location-tree",
-        about: "a root, a leaf and a region of 2 leaves; 3 logins at 3 servers, 1 logout, 1 search at any leaf",
-        bounds: Bounds {
-            parents: TREE,
-            servers: &[3, 4, 2],
-            searched: &[2, 3, 4],
-            inserts: 3,
-            searches: 1,
-            ..NOTHING
-        },
+        about: "a root, a leaf and a region of 2 leaves; 2 logins in the region and outside, 1 logout, 1 search at the other leaf of the region",
+        bounds: Bounds { parents: TREE, servers: &[3, 2], searched: &[4], searches: 1, ..NOTHING },
         quick: false,
     },
     LocationEntry {
         name: "location-tree-faults",
-        about: "a root, a leaf and a region of 2 leaves; 2 logins, 1 logout, 1 search, 1 loss, 1 node that dies, 3 halves of a lease",
+        about: "a root, a leaf and a region of 2 leaves; 1 login in the region, 1 logout, 1 search outside, 1 loss, 1 node that dies, 2 halves of a lease",
         bounds: Bounds {
             parents: TREE,
-            servers: &[3, 2],
-            searched: &[4],
+            servers: &[3],
+            searched: &[2],
+            inserts: 1,
             searches: 1,
             losses: 1,
             crashes: 1,
-            halves: 3,
+            halves: 2,
             ..NOTHING
         },
         quick: false,

@@ -248,8 +248,11 @@ async fn registrations(world: Arc<World>) -> Done {
     Err(Failure::unexpected("refusals with limit-reached on both connections", "none"))
 }
 
+/// Makes a request of an ID.
+type Make = Box<dyn Fn(RequestId) -> ToPeerServer + Send + Sync>;
+
 /// The requests of a server, each of which has no effect.
-fn requests(user: &User) -> [(&'static str, Box<dyn Fn(RequestId) -> ToPeerServer + Send + Sync>); 4] {
+fn requests(user: &User) -> [(&'static str, Make); 4] {
     let (user, handle, stored) = (user.handle.id, user.handle.clone(), profile(0, &[], &[], false));
     let (epoch, version) = (LoginEpoch(1_000), stored.version);
     [
