@@ -203,6 +203,7 @@ mod tests {
         for row in library {
             let is_there = catalogue::find(&row.model).is_some()
                 || crate::profiles::find(&row.model).is_some()
+                || crate::locations::find(&row.model).is_some()
                 || row.model == crate::InstantModel::NAME;
             assert!(is_there, "{}: {}", row.mutant, row.model);
         }

@@ -114,7 +114,7 @@ async fn the_later_process_has_the_store_and_the_earlier_one_changes_nothing() {
         assert_eq!(profile(&later, USER).await, Some(held(1)));
         set(&later, &held(2)).await.unwrap();
 
-        let told = "another process has taken this server over: it is start 2, this one was start 1";
+        let told = "another process has taken this one's place: it is start 2, this one was start 1";
         let refused = set(&earlier, &held(9)).await.unwrap_err();
         assert_eq!(refused.to_string(), told);
         earlier.superseded().await;
