@@ -47,7 +47,7 @@ struct Candidate {
 
 impl Candidate {
     fn cost(&self, events: usize) -> usize {
-        TRACE_BYTES + self.bytes.get(events).or(self.bytes.last()).copied().unwrap_or(0)
+        TRACE_BYTES + self.bytes.get(events).or_else(|| self.bytes.last()).copied().unwrap_or(0)
     }
 }
 
