@@ -12,7 +12,8 @@
 //! | server | `{user-ca-certificate}`, `{user-ca-key}` | its authority for its users |
 //! | server | `{directory-name}`, `{directory-address}` | the directory node, which is the suite |
 //! | server | `{work}` | an empty folder for whatever the server stores |
-//! | server | `{registration}` | `open` or `closed`: whether it makes new accounts |
+//! | server | `{registration}` | `open`, `by-code` or `closed`: for whom it makes new accounts |
+//! | server | `{code}`, `{code-accounts}` | the registration code that it gives out, and for how many accounts |
 //! | server | `{login-lease}` | for how long it lends a login epoch, in seconds |
 //! | server | `{rate}` | the rate of every class, for users, servers and registrations: so many a second, and so many at once |
 //! | server | `{connections}` | how many connections of one address it takes at a port |

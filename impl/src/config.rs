@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use antiphon_spec::identity::{ContactAddress, ServerName};
+use antiphon_spec::{
+    identity::{ContactAddress, ServerName},
+    registration_code::RegistrationCode,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub(crate) use self::database::Way;
@@ -47,6 +50,9 @@ pub struct ServerConfig {
     /// Whether new accounts are made.
     #[serde(default)]
     pub registration: RegistrationPolicy,
+    /// With which codes accounts are made, if they are made by code.
+    #[serde(default)]
+    pub registration_codes: Vec<GivenCode>,
     /// For how long a login epoch is lent, in seconds, at most 300 (`LOGIN-036`): a shorter lease lets a user whose server
     /// has died count as logged out sooner, and has the servers of all others renew more often.
     #[serde(default = "ServerConfig::login_lease_default")]
@@ -160,11 +166,35 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationPolicy {
     /// For every key.
-    #[default]
     Open,
+    /// For keys that come with a registration code that is not used up (`REG-024`).
+    ByCode,
     /// For none; those that have an account still get certificates (`REG-011`).
+    #[default]
     Closed,
 }
+
+/// A registration code that the operator gives out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GivenCode {
+    /// The code.
+    pub code: RegistrationCode,
+    /// How many accounts are made with it, ever.
+    #[serde(default = "GivenCode::accounts_default")]
+    pub accounts: u32,
+}
+
+impl GivenCode {
+    /// One code, one account.
+    #[must_use]
+    pub const fn accounts_default() -> u32 {
+        1
+    }
+}
+
+/// The shortest code that is given out: shorter ones can be guessed.
+const CODE_LENGTH_MIN: usize = 16;
 
 /// What peers may use of one process.
 #[derive(Clone, Debug, Deserialize)]
@@ -340,6 +370,7 @@ impl ServerConfig {
         config.database.make_absolute(base);
         check_lease(path, "login-lease", config.login_lease, Self::login_lease_default())?;
         check_limits(path, &config.limits)?;
+        check_codes(path, &config)?;
         Ok(config)
     }
 }
@@ -367,6 +398,28 @@ fn check_lease(path: &Path, key: &str, seconds: u64, most: u64) -> Result<(), Co
         return Ok(());
     }
     Err(out_of_range(path, key, &seconds, format!("set it to 1 to {most} seconds")))
+}
+
+fn check_codes(path: &Path, config: &ServerConfig) -> Result<(), ConfigError> {
+    let wrong = |key: &str, problem: &str, fix: String| {
+        let place = Place { line: None, key: Some(key.to_owned()) };
+        Err(ConfigError::Wrong { path: path.to_owned(), place, problem: problem.to_owned(), fix })
+    };
+    let codes = &config.registration_codes;
+    if codes.iter().any(|given| given.code.as_str().len() < CODE_LENGTH_MIN) {
+        let fix =
+            format!("draw {CODE_LENGTH_MIN} letters and digits or more, as with `openssl rand -hex 16`");
+        return wrong("registration-codes.code", "a code is so short that it can be guessed", fix);
+    }
+    let different: std::collections::BTreeSet<&str> = codes.iter().map(|given| given.code.as_str()).collect();
+    if different.len() < codes.len() {
+        return wrong(
+            "registration-codes.code",
+            "a code stands there twice",
+            "name each code once".to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn check_limits(path: &Path, limits: &Limits) -> Result<(), ConfigError> {

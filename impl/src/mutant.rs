@@ -55,6 +55,12 @@ mutants! {
     CallsUncounted = "calls-uncounted" breaks "LIM-008",
     /// A server counts the requests of all users and servers together.
     RatesShared = "rates-shared" breaks "LIM-011",
+    /// A server makes accounts by code without a code.
+    CodeUnjudged = "registration-code-unjudged" breaks "REG-024",
+    /// A server makes however many accounts with one registration code.
+    CodeUsedUpTaken = "registration-code-used-up-taken" breaks "REG-025",
+    /// A server wants a registration code for an account that is there.
+    CodeOfAccountJudged = "registration-code-of-account-judged" breaks "REG-026",
     /// A server takes however many connections from one address.
     AddressesUncounted = "addresses-uncounted" breaks "LIM-010",
     /// A server tells an address whatever the preferences of its user say.

@@ -52,6 +52,8 @@ error_codes! {
     Unavailable = "unavailable",
     /// The server takes no new accounts.
     RegistrationClosed = "registration-closed",
+    /// The server takes new accounts with a registration code alone, and this one is good for none.
+    CodeRefused = "code-refused",
     /// The proof of possession does not verify under the key, or is not for this server.
     ProofRefused = "proof-refused",
     /// The account's home server cannot be reached.

@@ -19,6 +19,7 @@ pub mod message;
 pub mod mutant;
 pub mod policy;
 pub mod rate;
+pub mod registration_code;
 pub mod relay;
 pub mod requirement;
 pub mod session;

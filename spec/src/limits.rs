@@ -74,6 +74,9 @@ pub const FRAME_BYTES_MAX_CLIENT_CLIENT: usize = 32 * 1024;
 /// Most bytes of a frame on the registration channel: a key, a proof, and a chain of two certificates.
 pub const FRAME_BYTES_MAX_REGISTRATION: usize = 8 * 1024;
 
+/// Most characters of a registration code: 256 bits as hexadecimal digits.
+pub const REGISTRATION_CODE_BYTES_MAX: usize = 64;
+
 /// Deepest nesting of a CBOR item.
 pub const CBOR_DEPTH_MAX: usize = 16;
 

@@ -168,12 +168,13 @@ impl Town {
         let (node, listen) = (&self.node.name, self.node.listen);
         let database = self.ground.store.database("accounts.sqlite");
         // A test or benchmark asks more often than any person would, unless it says itself how often.
+        let registration = if settings.contains("registration =") { "" } else { "registration = \"open\"\n" };
         let rates = if settings.contains("-rates") { "" } else { RATES };
         let config = format!(
             "name = \"{name}\"\nregistration-address = \"{address}:0\"\nlisten-address = \"{address}:0\"\n\
              root = \"../authority/root.pem\"\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n\
              user-ca-certificate = \"{name}-users.pem\"\nuser-ca-key = \"{name}-users.key\"\n\
-             database = \"{database}\"\n{settings}\n\
+             database = \"{database}\"\n{registration}{settings}\n\
              [directory-node]\naddress = \"{listen}\"\nname = \"{node}\"\n{rates}"
         );
         let path = self.ground.config(name);

@@ -158,7 +158,12 @@ fn registration(samples: &mut Samples) -> Made<()> {
     let key = antiphon_protocol::key::KeyPair::from_seed(&[1; 32]).map_err(GeneratorError::new)?;
     let possession = Possession { key: key.public_key_der().to_vec(), server: handle(1)?.home };
     let proof = antiphon_protocol::signed::sign(&key, &possession).map_err(GeneratorError::new)?;
-    let register = Register { id: ID, key: key.public_key_der().to_vec(), proof };
+    let register = Register {
+        id: ID,
+        key: key.public_key_der().to_vec(),
+        code: "two-hearts-1914".parse().map_err(GeneratorError::new)?,
+        proof,
+    };
     samples.add(
         "register",
         Channel::Registration,

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use antiphon_spec::{identity::UserHandle, policy::Verdict, session::SessionId};
+use antiphon_spec::{
+    identity::UserHandle, policy::Verdict, registration_code::RegistrationCode, session::SessionId,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A session as users and programs name it: its ID in 64 lower-case hexadecimal digits.
@@ -78,7 +80,11 @@ impl<'de> Deserialize<'de> for SessionName {
 #[serde(tag = "command", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// Gets an account for the key in the identity folder, or a fresh certificate for the account that it has.
-    Register {},
+    Register {
+        /// The code with which the server's operator has invited the user, if with one.
+        #[serde(default)]
+        code: RegistrationCode,
+    },
     /// Logs in at the local server.
     Login {},
     /// Replaces the messaging preferences.
@@ -158,7 +164,7 @@ impl Command {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Register {} => "register",
+            Self::Register { .. } => "register",
             Self::Login {} => "login",
             Self::SetPreferences { .. } => "set-preferences",
             Self::Lookup { .. } => "lookup",

@@ -495,6 +495,9 @@ impl Refusal {
             }
             Self::Protocol(ErrorCode::NoSuchUser) => "your home server has no such account",
             Self::Protocol(ErrorCode::RegistrationClosed) => "the server takes no new accounts",
+            Self::Protocol(ErrorCode::CodeRefused) => {
+                "the server takes new accounts with a registration code of its operator alone, and this is none, or used up"
+            }
             Self::Protocol(ErrorCode::LoginReplaced) => "a newer login took this one's place",
             Self::Protocol(ErrorCode::AlreadyMember) => "already a member, or invited",
             Self::Protocol(ErrorCode::Forbidden) => "this is not allowed now",

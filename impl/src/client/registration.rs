@@ -18,6 +18,7 @@ use antiphon_spec::{
         common::RequestId,
         registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
     },
+    registration_code::RegistrationCode,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -106,6 +107,7 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 pub(super) async fn register(
     server: ServerAddress,
     key: &KeyPair,
+    code: RegistrationCode,
     trust: &Arc<Trust>,
     clock: &Clock,
 ) -> Result<Account, RegistrationError> {
@@ -121,7 +123,7 @@ pub(super) async fn register(
     let id = RequestId(1);
     let public = key.public_key_der().to_vec();
     let proof = sign(key, &Possession { key: public.clone(), server: server.name.clone() })?;
-    let request = ToRegistrar::Register(Register { id, key: public, proof });
+    let request = ToRegistrar::Register(Register { id, key: public, code, proof });
     let exchange = async {
         let send = |source| RegistrationError::Send { server: server.clone(), source };
         connection.send(&request).await.map_err(send)?;

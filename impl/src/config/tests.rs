@@ -31,7 +31,7 @@ fn read(text: &str) -> Result<ServerConfig, String> {
 #[test]
 fn a_good_file_has_defaults_and_its_own_folder() {
     let config = read(GOOD).unwrap();
-    assert_eq!(config.registration, RegistrationPolicy::Open);
+    assert_eq!(config.registration, RegistrationPolicy::Closed);
     assert_eq!(config.limits.connections, 4_096);
     assert_eq!(config.login_lease, 300);
     assert!(config.root.is_absolute() && config.root.ends_with("root.pem"));

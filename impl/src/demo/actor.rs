@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use antiphon_spec::identity::UserHandle;
+use antiphon_spec::{identity::UserHandle, registration_code::RegistrationCode};
 use tokio::time::timeout;
 
 use super::{DemoError, STEP_DEADLINE};
@@ -39,7 +39,7 @@ impl Actor {
         // Nobody has a handle before the answer to the registration; this one is replaced by it.
         let handle = "00000000000000000000000000000000@nobody.example".parse()?;
         let mut actor = Self::returns(name, settings, handle).await?;
-        let answer = actor.ask(Command::Register {}).await?;
+        let answer = actor.ask(Command::Register { code: RegistrationCode::default() }).await?;
         let ClientEvent::Registered { handle } = answer else {
             return Err(actor.untrue("the server registers a new key", "registered", &answer));
         };

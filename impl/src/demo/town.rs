@@ -153,7 +153,8 @@ async fn start_home(
         user_ca_key: files.user_ca_key,
         database: own.join("accounts.sqlite").into(),
         directory_node: vec![node.clone()],
-        registration: RegistrationPolicy::default(),
+        registration: RegistrationPolicy::Open,
+        registration_codes: Vec::new(),
         login_lease: ServerConfig::login_lease_default(),
         limits: Limits::default(),
     });

@@ -51,8 +51,15 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use self::{
-    home::Home, location::Location, peers::Peers, registrar::Registrar, relay::Relays, replace::Notices,
-    requests::Requests, upkeep::Upkeep, users::Users,
+    home::Home,
+    location::Location,
+    peers::Peers,
+    registrar::{Codes, Registrar},
+    relay::Relays,
+    replace::Notices,
+    requests::Requests,
+    upkeep::Upkeep,
+    users::Users,
 };
 use crate::{
     config::ServerConfig,
@@ -154,8 +161,16 @@ impl Server {
         let rates = Arc::new(Rates::new(&serving.limits));
         let policy = config.registration;
         serving.tracker.spawn(takeover::watch(store.clone(), serving.shutdown.clone()));
-        let registrar =
-            Registrar { issuer, store: store.clone(), location, policy, clock, rates: Arc::clone(&rates) };
+        let codes = Codes::new(&config.registration_codes);
+        let registrar = Registrar {
+            issuer,
+            store: store.clone(),
+            location,
+            policy,
+            codes,
+            clock,
+            rates: Arc::clone(&rates),
+        };
         let relays = Relays::new(&requests, &users, &serving, &asking);
         let connections = AtomicU64::new(0);
         let shared = Shared { requests, users: users.clone(), relays, rates, connections };

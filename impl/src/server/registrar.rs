@@ -1,6 +1,7 @@
 //! The registration port (chapter *Registration*): accounts for keys whose possession is proved.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -22,16 +23,18 @@ use antiphon_spec::{
     limits::USER_CERTIFICATE_LIFETIME,
     message::registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
     rate::Class,
+    registration_code::RegistrationCode,
 };
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::net::TcpStream;
 use tracing::{debug, error, info};
 
 use super::location::Location;
 use crate::{
-    config::RegistrationPolicy,
+    config::{GivenCode, RegistrationPolicy},
     mutant::{Mutant, active},
     net::{self, Asker, Link, Origin, Rates, Refuses as _, Serving, respond},
-    store::{Account, ServerStore, StoreError},
+    store::{Account, CodeHash, ServerStore, StoreError},
 };
 
 /// What makes accounts.
@@ -41,6 +44,7 @@ pub(crate) struct Registrar {
     pub(crate) store: ServerStore,
     pub(crate) location: Location,
     pub(crate) policy: RegistrationPolicy,
+    pub(crate) codes: Codes,
     pub(crate) clock: Clock,
     pub(crate) rates: Arc<Rates>,
 }
@@ -101,7 +105,7 @@ impl Registrar {
 
     async fn register(&self, request: Register) -> Result<Registered, RegistrarError> {
         let key = self.prove(&request).ok_or(RegistrarError::Refused(ErrorCode::ProofRefused))?;
-        let account = self.account(&key).await?;
+        let account = self.account(&key, &request.code).await?;
         let handle = UserHandle { id: account.user, home: self.issuer.home().clone() };
         let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
         let chain = self.issuer.issue(&handle, &key, validity, serial()?)?;
@@ -120,29 +124,73 @@ impl Registrar {
         (proved == request.key && is_ours).then_some(key)
     }
 
-    /// The account of a key: the one that it has, or a new one (`REG-007`).
-    async fn account(&self, key: &PublicKey) -> Result<Account, RegistrarError> {
+    /// The account of a key: the one that it has, or a new one (`REG-007`), if the policy lets it have one.
+    async fn account(&self, key: &PublicKey, code: &RegistrationCode) -> Result<Account, RegistrarError> {
         let mut hash = key.key_hash();
         if active(Mutant::RegistrationRepeated) {
             // A key that was never seen before, each time.
             hash = net::entropy().map_or(hash, KeyHash);
         }
         if let Some(account) = self.store.account(&hash).await? {
+            if active(Mutant::CodeOfAccountJudged) && self.policy == RegistrationPolicy::ByCode {
+                self.codes.judge(code, &self.store).await?;
+            }
             return Ok(account);
         }
-        if self.policy == RegistrationPolicy::Closed && !active(Mutant::ClosedRegistrationOpen) {
-            return Err(RegistrarError::Refused(ErrorCode::RegistrationClosed));
-        }
+        let code = match self.policy {
+            RegistrationPolicy::Open => None,
+            RegistrationPolicy::Closed if active(Mutant::ClosedRegistrationOpen) => None,
+            RegistrationPolicy::Closed => return Err(RegistrarError::Refused(ErrorCode::RegistrationClosed)),
+            RegistrationPolicy::ByCode => self.codes.judge(code, &self.store).await?,
+        };
         let issued = match net::entropy() {
             Ok(bytes) if active(Mutant::UserIdMadeUp) => Ok(ObjectHandle(bytes)),
             _ => self.location.issue().await,
         };
         let user = issued.map_err(|_| RegistrarError::Refused(ErrorCode::LocationUnreachable))?;
-        let account = self.store.create_account(&hash, user, now(&self.clock)).await?;
+        let account = self.store.create_account(&hash, user, now(&self.clock), code).await?;
+        let account = account.ok_or(RegistrarError::Refused(ErrorCode::CodeRefused))?;
         info!("a new account was made");
         debug!(user = %account.user, "the new account");
         Ok(account)
     }
+}
+
+/// The registration codes that the operator gives out, and for how many accounts each.
+///
+/// Only hashes are kept and compared, so that the time that it takes tells nothing of a code.
+#[derive(Debug)]
+pub(crate) struct Codes(BTreeMap<CodeHash, u32>);
+
+impl Codes {
+    pub(crate) fn new(given: &[GivenCode]) -> Self {
+        Self(given.iter().map(|given| (hash(&given.code), given.accounts)).collect())
+    }
+
+    /// The code, if it is one and isn't used up; the store judges once more when it makes the account.
+    async fn judge(
+        &self,
+        code: &RegistrationCode,
+        store: &ServerStore,
+    ) -> Result<Option<(CodeHash, u32)>, RegistrarError> {
+        let refused = RegistrarError::Refused(ErrorCode::CodeRefused);
+        let hash = hash(code);
+        let accounts = match self.0.get(&hash) {
+            Some(_) if active(Mutant::CodeUsedUpTaken) => u32::MAX,
+            Some(accounts) => *accounts,
+            None if active(Mutant::CodeUnjudged) => return Ok(None),
+            None => return Err(refused),
+        };
+        if store.made_with(&hash).await? < accounts { Ok(Some((hash, accounts))) } else { Err(refused) }
+    }
+}
+
+fn hash(code: &RegistrationCode) -> CodeHash {
+    let digest = digest(&SHA256, code.as_str().as_bytes());
+    let mut hash = [0; 32];
+    // SHA-256 has as many bytes as this.
+    hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    CodeHash(hash)
 }
 
 /// A serial number that nobody can guess; for the mutant, one after the other.

@@ -35,7 +35,7 @@ use self::{
 use crate::config::{DatabaseUrl, PostgresUrl, Way};
 
 pub(crate) use node::NodeStore;
-pub(crate) use server::{Account, HomeTransaction, ServerStore};
+pub(crate) use server::{Account, CodeHash, HomeTransaction, ServerStore};
 
 /// Connections of SQLite for reading: as many as a small machine has cores to use.
 const READERS: u32 = 4;

@@ -18,7 +18,7 @@ pub(super) struct Query {
 /// What can stand in a place.
 #[derive(Debug)]
 pub(super) enum Value {
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Text(Option<String>),
     Integer(i64),
 }
@@ -102,7 +102,7 @@ fn bound<D>(text: &'static str, values: Vec<Value>) -> sqlx::query::Query<'stati
 where
     D: sqlx::Database,
     D::Arguments: IntoArguments<D>,
-    for<'t> Vec<u8>: Encode<'t, D> + Type<D>,
+    for<'t> Option<Vec<u8>>: Encode<'t, D> + Type<D>,
     for<'t> Option<String>: Encode<'t, D> + Type<D>,
     for<'t> i64: Encode<'t, D> + Type<D>,
 {
@@ -113,15 +113,21 @@ where
     })
 }
 
+impl From<Option<Vec<u8>>> for Value {
+    fn from(bytes: Option<Vec<u8>>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.to_vec())
+        Self::Bytes(Some(bytes.to_vec()))
     }
 }
 
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
+        Self::Bytes(Some(bytes))
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Account {
     pub(crate) user: ObjectHandle,
 }
 
+/// The hash of a registration code: whoever reads the database has no codes to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CodeHash(pub(crate) [u8; 32]);
+
 impl ServerStore {
     /// Opens the store of a server of this name and counts the start.
     pub(crate) async fn open(url: &DatabaseUrl, name: &ServerName) -> Result<Self, StoreError> {
@@ -100,21 +104,36 @@ impl ServerStore {
         row.map(|row| account(&row)).transpose()
     }
 
-    /// Makes an account for a key; the one that the key has already, if it has one.
+    /// How many accounts were made with a registration code.
+    pub(crate) async fn made_with(&self, code: &CodeHash) -> Result<u32, StoreError> {
+        made_with(&mut self.database.read().await?, code).await
+    }
+
+    /// Makes an account for a key; the one that the key has already, if it has one. With a code for so many accounts, nothing
+    /// if it is used up.
     pub(crate) async fn create_account(
         &self,
         key: &KeyHash,
         user: ObjectHandle,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+        code: Option<(CodeHash, u32)>,
+    ) -> Result<Option<Account>, StoreError> {
         let mut transaction = self.write().await?;
+        // Whoever writes is alone, so that what is counted here stays true until the commit.
+        if let Some((hash, accounts)) = &code
+            && made_with(&mut transaction, hash).await? >= *accounts
+        {
+            drop(transaction);
+            return self.account(key).await;
+        }
         let made = query(
-            "INSERT INTO accounts (user_id, key_hash, created_at) VALUES ($1, $2, $3)
+            "INSERT INTO accounts (user_id, key_hash, created_at, code_hash) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key_hash) DO NOTHING",
         )
         .bind(user.0.as_slice())
         .bind(key.0.as_slice())
         .bind(signed(now.0)?)
+        .bind(code.map(|(hash, _)| hash.0.to_vec()))
         .execute(&mut transaction)
         .await?;
         if made == 1 {
@@ -125,7 +144,7 @@ impl ServerStore {
             .fetch_one(&mut transaction)
             .await?;
         transaction.commit().await?;
-        account(&row)
+        account(&row).map(Some)
     }
 
     /// Begins to change profiles.
@@ -163,6 +182,15 @@ impl HomeTransaction {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.0.commit().await
     }
+}
+
+async fn made_with(connected: &mut impl Connected, code: &CodeHash) -> Result<u32, StoreError> {
+    let row = query("SELECT COUNT(*) AS made FROM accounts WHERE code_hash = $1")
+        .bind(code.0.as_slice())
+        .fetch_one(connected)
+        .await?;
+    let made = unsigned(row.try_get("made")?, "number of accounts")?;
+    Ok(made.try_into().unwrap_or(u32::MAX))
 }
 
 async fn write_profile(

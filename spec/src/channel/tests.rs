@@ -18,6 +18,7 @@ use crate::{
         server_server::{self as s2s, FromPeerServer, ToPeerServer},
     },
     policy::Preferences,
+    registration_code::RegistrationCode,
     session::RelayTag,
     signed::Signed,
 };
@@ -76,7 +77,12 @@ macro_rules! accepting_messages {
 
 fn to_registrar() -> Vec<ToRegistrar> {
     let proof = Signed::from_bytes(Vec::new());
-    let mut all = vec![ToRegistrar::Register(reg::Register { id: ID, key: Vec::new(), proof })];
+    let mut all = vec![ToRegistrar::Register(reg::Register {
+        id: ID,
+        key: Vec::new(),
+        code: RegistrationCode::default(),
+        proof,
+    })];
     all.extend(link_messages!(ToRegistrar));
     all
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Error, Goodbye, Greeting, Ping, Pong, Refused, RequestId};
 use crate::{
     identity::{ServerName, UserHandle},
+    registration_code::RegistrationCode,
     signed::{Claims, Signed},
 };
 
@@ -53,6 +54,8 @@ pub struct Register {
     /// The public key, as DER SubjectPublicKeyInfo.
     #[serde(with = "serde_bytes")]
     pub key: Vec<u8>,
+    /// With which the server's operator has invited the user; empty if with none.
+    pub code: RegistrationCode,
     /// Signed with that key, for this server.
     pub proof: Signed<Possession>,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use antiphon::client::{Client, ClientEvent, Command, Events, Request, Running, SessionName, Settings, Way};
-use antiphon_spec::{identity::UserHandle, policy::Verdict};
+use antiphon_spec::{identity::UserHandle, policy::Verdict, registration_code::RegistrationCode};
 use antiphon_tests::{Service, Town, in_time};
 use futures::future::join_all;
 use tokio::sync::mpsc;
@@ -45,7 +45,7 @@ impl Person {
                 }
             }
         };
-        let registered = answer(Command::Register {}).await;
+        let registered = answer(Command::Register { code: RegistrationCode::default() }).await;
         let ClientEvent::Registered { handle } = registered else { panic!("{name}: {registered:?}") };
         let logged_in = answer(Command::Login {}).await;
         assert!(matches!(logged_in, ClientEvent::LoggedIn { .. }), "{name}: {logged_in:?}");

@@ -46,13 +46,13 @@ async fn a_wrong_configuration_is_told_with_its_place() {
         ),
         ("accounts.sqlite", "postgres://antiphon@db.example/home", ["key database", "sslrootcert=FILE"]),
         ("accounts.sqlite", "mysql://db.example/home", ["key database", "sqlite:// or postgres://"]),
-        ("database =", "registration = \"ajar\"\ndatabase =", ["key registration", "open"]),
+        ("registration = \"open\"", "registration = \"ajar\"", ["key registration", "open"]),
         (
             "[directory-node]",
             "[limits]\nconnections = 0\n[directory-node]",
             ["limits.connections", "1 or more"],
         ),
-        ("[directory-node]", "[directory-node", ["line 11", "what to do"]),
+        ("[directory-node]", "[directory-node", ["line 12", "what to do"]),
     ];
     for (replaced, by, told) in cases {
         let ended = server(&town, &config, replaced, by).await;

@@ -108,7 +108,7 @@ async fn a_closed_registration_is_closed_for_new_keys_alone() {
     home.stop().await;
     let config = town.folder().join("home.example/config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, format!("registration = \"closed\"\n{text}")).unwrap();
+    std::fs::write(&config, text.replace("registration = \"open\"", "registration = \"closed\"")).unwrap();
     home.start_again().await;
     let mut bob = town.client("bob", &home, &home).await;
     let refused = bob.refused(json!({"command": "register"})).await;

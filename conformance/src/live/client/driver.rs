@@ -17,7 +17,7 @@
 //!
 //! | `command` | other fields | the client .. | answer |
 //! | --- | --- | --- | --- |
-//! | `register` | | registers its key | `registered`: `handle` |
+//! | `register` | `code`, if with a registration code | registers its key | `registered`: `handle` |
 //! | `login` | | logs in at the local server | `logged-in`: `epoch`, `version`, `preferences` |
 //! | `set-preferences` | `allow`, `deny`, `default` | replaces the messaging preferences | `preferences-set`: `version` |
 //! | `lookup` | `handle` | asks its local server for an address | `address`: `handle`, `address` |

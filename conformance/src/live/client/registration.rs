@@ -32,6 +32,8 @@ use crate::{
 pub(super) const CASES: &[LiveCase] = live_cases! {
     "client-registration/registers" ["REG-002", "REG-001", "REG-017"]
         "a client sends its key and a proof of its possession, and takes a good answer" => registers;
+    "client-registration/code" ["REG-027"]
+        "a client is given a registration code: its request holds the code, and the next one, without, none" => code;
     "client-registration/registers-again" ["REG-001", "REG-018"]
         "a client registers twice, with the same key" => registers_again;
     "client-registration/key-survives" ["REG-001", "REG-002"]
@@ -127,6 +129,26 @@ async fn registers(world: Arc<World>) -> Result<(), Failure> {
     } else {
         Err(Failure::unexpected(handle.to_string(), answer))
     }
+}
+
+async fn code(world: Arc<World>) -> Result<(), Failure> {
+    const CODE: &str = "0123456789abcdef-of-the-suite";
+    let realm = Arc::new(Realm::new()?);
+    let server = Server::new(&realm).await?;
+    let mut client = Client::start(&world, &realm, &server).await?;
+    for (command, code) in
+        [(json!({"command": "register", "code": CODE}), CODE), (json!({"command": "register"}), "")]
+    {
+        let id = client.command(command).await?;
+        let (mut line, register) = server.registrar().await?;
+        if register.code.as_str() != code {
+            return Err(Failure::unexpected(format!("the code {code:?}"), register.code.as_str()));
+        }
+        line.send(&FromRegistrar::Registered(server.registered(&register)?)).await?;
+        client.answered(id, "registered").await?;
+        line.left().await?;
+    }
+    Ok(())
 }
 
 async fn registers_again(world: Arc<World>) -> Result<(), Failure> {

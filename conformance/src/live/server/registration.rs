@@ -14,10 +14,11 @@ use antiphon_spec::{
         server_server::ProfileVersion,
     },
     policy::Preferences,
+    registration_code::RegistrationCode,
     signed::Signed,
 };
 
-use super::stage::{Alone, Done, Stage, case, expect_equal, want};
+use super::stage::{Alone, Done, Registration, Stage, case, expect_equal, want};
 use crate::{
     case::Failure,
     live::{LiveCase, World},
@@ -170,6 +171,18 @@ pub(super) const CASES: &[LiveCase] = &[
         |world| Box::pin(closed(world)),
     ),
     case(
+        "registration/by-code",
+        &["REG-024", "REG-026", "REG-012"],
+        "Without a code, with another code and with a code's beginning a new key is refused with code-refused; with the code it is registered, and later without.",
+        |world| Box::pin(by_code(world)),
+    ),
+    case(
+        "registration/code-used-up",
+        &["REG-025", "REG-024", "REG-026"],
+        "A code for two accounts makes two, be it on four connections at once, across a crash, or with keys that come again.",
+        |world| Box::pin(code_used_up(world)),
+    ),
+    case(
         "registration/location-down",
         &["REG-010", "REG-007"],
         "While the directory node is down a new key is refused with location-unreachable, an old one answered; later the new one is served.",
@@ -239,7 +252,8 @@ async fn refused(
     let bad = bad(stage.name().as_str(), &key)?;
     let mut registrar = stage.registrar().await?;
     let id = registrar.id();
-    let asked = Register { id, key: key.public_key_der().to_vec(), proof: bad };
+    let asked =
+        Register { id, key: key.public_key_der().to_vec(), code: RegistrationCode::default(), proof: bad };
     registrar.refused(ToRegistrar::Register(asked), ErrorCode::ProofRefused).await?;
     stage.register_on(&mut registrar, &key).await.map(drop)
 }
@@ -251,7 +265,7 @@ async fn bad_keys(world: Arc<World>, keys: Vec<Vec<u8>>) -> Done {
     for key in keys {
         let claims = Possession { key: key.clone(), server: stage.name().clone() };
         let proof = signed::sign(&signer, &claims).map_err(Failure::harness)?;
-        let asked = Register { id: registrar.id(), key, proof };
+        let asked = Register { id: registrar.id(), key, code: RegistrationCode::default(), proof };
         registrar.refused(ToRegistrar::Register(asked), ErrorCode::ProofRefused).await?;
     }
     stage.register_on(&mut registrar, &signer).await.map(drop)
@@ -409,7 +423,12 @@ async fn many_requests_of_one_connection(world: Arc<World>) -> Done {
         let which = open.len() % 2;
         let Some(key) = keys.get(which) else { continue };
         let proof = proof(key, key, stage.name().as_str())?;
-        let asked = Register { id: RequestId(number), key: key.public_key_der().to_vec(), proof };
+        let asked = Register {
+            id: RequestId(number),
+            key: key.public_key_der().to_vec(),
+            code: RegistrationCode::default(),
+            proof,
+        };
         registrar.send(&ToRegistrar::Register(asked)).await?;
         open.insert(number, which);
     }
@@ -467,13 +486,75 @@ async fn closed(world: Arc<World>) -> Done {
     let key = fresh()?;
     let first = stage.register(&key).await?;
     stage.kill().await;
-    stage.restart(Alone { is_closed: true, ..Alone::default() }).await?;
+    stage.restart(Alone { registration: Registration::Closed, ..Alone::default() }).await?;
     expect_equal("the handle", &first.handle, &stage.register(&key).await?.handle)?;
     let new = fresh()?;
     let mut registrar = stage.registrar().await?;
     let asked = stage.request(&mut registrar, &new)?;
     registrar.refused(asked, ErrorCode::RegistrationClosed).await?;
     registrar.probe().await
+}
+
+/// A code that no operator would give out.
+const CODE: &str = "0123456789abcdef-of-the-suite";
+
+async fn by_code(world: Arc<World>) -> Done {
+    let registration = Registration::ByCode(CODE, 8);
+    let stage = Stage::alone(&world, Alone { registration, ..Alone::default() }).await?;
+    let key = fresh()?;
+    let mut registrar = stage.registrar().await?;
+    for code in ["", "0123456789abcdef", "0123456789abcdef-of-the-suite-", "another-0123456789abcdef"] {
+        let code = code.parse().map_err(Failure::harness)?;
+        let asked = stage.request_with(&mut registrar, &key, code)?;
+        registrar.refused(asked, ErrorCode::CodeRefused).await?;
+    }
+    let code: RegistrationCode = CODE.parse().map_err(Failure::harness)?;
+    let asked = stage.request_with(&mut registrar, &key, code)?;
+    let handle = want!(
+        registrar.ask(asked).await?, FromRegistrar::Registered(body) => body.handle; "registered"
+    )?;
+    expect_equal("the handle", &handle, &stage.register_on(&mut registrar, &key).await?.handle)
+}
+
+async fn code_used_up(world: Arc<World>) -> Done {
+    let alone = Alone { registration: Registration::ByCode(CODE, 2), ..Alone::default() };
+    let mut stage = Stage::alone(&world, alone).await?;
+    let code: RegistrationCode = CODE.parse().map_err(Failure::harness)?;
+    let keys = [fresh()?, fresh()?, fresh()?, fresh()?];
+    let mut links = Vec::new();
+    for key in &keys {
+        let mut registrar = stage.registrar().await?;
+        let asked = stage.request_with(&mut registrar, key, code.clone())?;
+        registrar.send(&asked).await?;
+        links.push(registrar);
+    }
+    let mut made = Vec::new();
+    for (key, registrar) in keys.iter().zip(&mut links) {
+        let handle = want!(
+            registrar.next().await?,
+            FromRegistrar::Registered(body) => Some(body.handle),
+            FromRegistrar::Refused(body) if body.code == ErrorCode::CodeRefused => None;
+            "registered, or code-refused"
+        )?;
+        made.extend(handle.map(|handle| (key, handle)));
+    }
+    expect_equal("accounts made with the code", &2, &made.len())?;
+    stage.kill().await;
+    stage.restart(alone).await?;
+    let mut registrar = stage.registrar().await?;
+    for key in &keys {
+        let asked = stage.request_with(&mut registrar, key, code.clone())?;
+        match made.iter().find(|(other, _)| other.key_hash() == key.key_hash()) {
+            Some((_, handle)) => {
+                let again = want!(
+                    registrar.ask(asked).await?, FromRegistrar::Registered(body) => body.handle; "registered"
+                )?;
+                expect_equal("the handle", handle, &again)?;
+            }
+            None => registrar.refused(asked, ErrorCode::CodeRefused).await?,
+        }
+    }
+    Ok(())
 }
 
 async fn location_down(world: Arc<World>) -> Done {

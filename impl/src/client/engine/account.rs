@@ -8,6 +8,7 @@ use antiphon_spec::{
     identity::UserHandle,
     message::server_server::{Profile, ProfileVersion},
     policy::Preferences,
+    registration_code::RegistrationCode,
     session::Target,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -68,7 +69,7 @@ pub(in crate::client) enum RegistrationCause {
 impl Engine {
     // --- registering ---
 
-    pub(super) fn register(&mut self, cause: RegistrationCause) {
+    pub(super) fn register(&mut self, cause: RegistrationCause, code: RegistrationCode) {
         let server = self.configuration.registration.clone();
         let problem = match &server {
             _ if self.registering.is_some() => Some(Refusal::Busy),
@@ -85,7 +86,7 @@ impl Engine {
         let (key, trust, clock) = (self.key.clone(), Arc::clone(&self.trust), Arc::clone(&self.clock));
         let inputs = self.inputs.clone();
         self.tasks.spawn(async move {
-            let result = registration::register(server, &key, &trust, &clock).await.map(Box::new);
+            let result = registration::register(server, &key, code, &trust, &clock).await.map(Box::new);
             // Without an engine nobody wants the account; the key on the disk finds it again.
             let _ = inputs.send(Input::Registered(cause, result)).await;
         });
@@ -139,7 +140,7 @@ impl Engine {
 
     pub(super) fn renew(&mut self) {
         if self.configuration.registration.is_some() && self.registering.is_none() {
-            self.register(RegistrationCause::Renewal);
+            self.register(RegistrationCause::Renewal, RegistrationCode::default());
         }
         self.arm_renewal(RENEWAL_INTERVAL);
     }

@@ -29,7 +29,7 @@ impl Engine {
             return self.refuse_command(id, name, Refusal::Quitting);
         }
         match command {
-            Command::Register {} => self.register(RegistrationCause::Command(id)),
+            Command::Register { code } => self.register(RegistrationCause::Command(id), code),
             Command::Login {} => self.log_in(Some(id)),
             Command::SetPreferences { allow, deny, default } => match preferences(allow, deny, default) {
                 Some(preferences) => self.set_preferences(id, preferences),

@@ -9,6 +9,7 @@ use antiphon_spec::{
         server_server::{LoginEpoch, ProfileVersion},
     },
     policy::{Preferences, Verdict},
+    registration_code::RegistrationCode,
     session::{
         EndReason, Epoch, EpochNumber, LocalNumber, Member, Nonce, Notice, Origin, RelayTag, SessionId,
     },
@@ -51,7 +52,9 @@ fn check_invalid(line: &str, id: Option<u64>, name: &str, part: &str) {
 fn every_command_is_read() {
     let (session, handle) = (session(), alice());
     let line = |text: &str| text.replace("SESSION", SESSION).replace("ALICE", ALICE);
-    check_command(r#"{"command":"register"}"#, None, Command::Register {});
+    check_command(r#"{"command":"register"}"#, None, Command::Register { code: RegistrationCode::default() });
+    let code = "a-code".parse().unwrap();
+    check_command(r#"{"command":"register","code":"a-code"}"#, None, Command::Register { code });
     check_command(r#" {"command":"login","id":0} "#, Some(0), Command::Login {});
     check_command(
         &line(r#"{"command":"set-preferences","allow":["ALICE"],"deny":[],"default":"deny"}"#),

@@ -21,7 +21,7 @@ use typed::{Typed, read};
 
 /// What `/help` says.
 const HELP: &[&str] = &[
-    "/register             get an account",
+    "/register [CODE]      get an account; with a code, if the server wants one",
     "/login, /logout       log in, log out",
     "/create               begin a session",
     "/invite HANDLE        invite somebody into the current session",

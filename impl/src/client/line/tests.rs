@@ -3,6 +3,7 @@
 use antiphon_spec::{
     identity::UserHandle,
     policy::Preferences,
+    registration_code::RegistrationCode,
     session::{RelayTag, SessionId},
 };
 
@@ -76,7 +77,8 @@ fn lines_are_commands_or_said() {
     let said = |text: &str| Command::Send { session, text: text.to_owned() };
     check("hello there", said("hello there"));
     check("//quit", said("/quit"));
-    check("/register", Command::Register {});
+    check("/register", Command::Register { code: RegistrationCode::default() });
+    check("/register a-code", Command::Register { code: "a-code".parse().unwrap() });
     check("/quit  ", Command::Quit {});
     check(&format!("/invite  {BOB} "), Command::Invite { session, handle: bob() });
     check(&format!("/lookup {BOB}"), Command::Lookup { handle: bob() });

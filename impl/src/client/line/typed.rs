@@ -3,6 +3,7 @@
 use antiphon_spec::{
     identity::UserHandle,
     policy::{HandleSet, Preferences, Verdict},
+    registration_code::RegistrationCode,
 };
 
 use super::screen::Screen;
@@ -42,7 +43,7 @@ pub(super) fn read(line: &str, screen: &Screen) -> Result<Typed, String> {
         "sessions" => return Ok(Typed::Sessions),
         "preferences" => return Ok(Typed::Preferences),
         "switch" => return screen.session_at(argument).map(Typed::Switch),
-        "register" => bare(Command::Register {})?,
+        "register" => Command::Register { code: code(argument)? },
         "login" => bare(Command::Login {})?,
         "logout" => bare(Command::Logout {})?,
         "quit" | "exit" => bare(Command::Quit {})?,
@@ -108,4 +109,8 @@ fn replace(preferences: &Preferences) -> Command {
         deny: list(&preferences.deny),
         default: preferences.default,
     }
+}
+
+fn code(text: &str) -> Result<RegistrationCode, String> {
+    text.parse::<RegistrationCode>().map_err(|error| error.to_string())
 }

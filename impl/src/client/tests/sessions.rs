@@ -1,6 +1,6 @@
 //! Registration, login, and sessions of up to four clients.
 
-use antiphon_spec::{error_code::ErrorCode, policy::Verdict};
+use antiphon_spec::{error_code::ErrorCode, policy::Verdict, registration_code::RegistrationCode};
 
 use super::{
     server::Registrar,
@@ -38,7 +38,11 @@ async fn a_registration_that_proves_nothing_is_refused() {
     ] {
         let world = World::with(registrar).await;
         let mut user = User::start("user", world.settings("user", &world.home1)).await;
-        assert_eq!(refusal(&user.ask(Command::Register {}).await), expected, "{registrar:?}");
+        assert_eq!(
+            refusal(&user.ask(Command::Register { code: RegistrationCode::default() }).await),
+            expected,
+            "{registrar:?}"
+        );
         assert_eq!(refusal(&user.ask(Command::Login {}).await), Refusal::NotRegistered);
         assert_eq!(refusal(&user.ask(Command::Create {}).await), Refusal::NotRegistered);
         user.quits().await;

@@ -7,7 +7,7 @@ use antiphon_protocol::{
     key::{KeyAlgorithm, KeyPair},
     tls::{Clock, SystemClock, now},
 };
-use antiphon_spec::identity::UserHandle;
+use antiphon_spec::{identity::UserHandle, registration_code::RegistrationCode};
 use tokio::sync::mpsc;
 
 use super::server::{Online, Registrar, Server};
@@ -59,7 +59,9 @@ impl World {
     /// Somebody who is registered and logged in.
     pub(super) async fn user(&self, name: &'static str, home: &Server) -> User {
         let mut user = User::start(name, self.settings(name, home)).await;
-        let ClientEvent::Registered { handle } = user.ask(Command::Register {}).await else {
+        let ClientEvent::Registered { handle } =
+            user.ask(Command::Register { code: RegistrationCode::default() }).await
+        else {
             panic!("{name} is not registered");
         };
         user.handle = Some(handle);

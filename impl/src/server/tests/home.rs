@@ -25,7 +25,7 @@ async fn answer(postgres: &antiphon_test_postgres::Postgres, conflicts: usize) -
     let name: ServerName = "a.example".parse().unwrap();
     let url = postgres.database();
     let store = ServerStore::open(&DatabaseUrl::try_from(url.clone()).unwrap(), &name).await.unwrap();
-    store.create_account(&KeyHash([3; 32]), USER, Timestamp(1)).await.unwrap();
+    store.create_account(&KeyHash([3; 32]), USER, Timestamp(1), None).await.unwrap();
     // A sequence counts on when a transaction is undone.
     for sql in [
         "CREATE SEQUENCE attempts",

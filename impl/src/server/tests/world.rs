@@ -22,6 +22,7 @@ use antiphon_spec::{
         server_server::ProfileVersion,
     },
     policy::Preferences,
+    registration_code::RegistrationCode,
 };
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -133,6 +134,7 @@ impl World {
                 name: "node".parse().unwrap(),
             }],
             registration: RegistrationPolicy::Open,
+            registration_codes: Vec::new(),
             login_lease: ServerConfig::login_lease_default(),
             limits: Limits::default(),
             name,
@@ -167,7 +169,12 @@ impl World {
         proof: Possession,
     ) -> FromRegistrar {
         let proof = signed::sign(key, &proof).unwrap();
-        let request = Register { id: RequestId(1), key: key.public_key_der().to_vec(), proof };
+        let request = Register {
+            id: RequestId(1),
+            key: key.public_key_der().to_vec(),
+            code: RegistrationCode::default(),
+            proof,
+        };
         let address = ContactAddress(at.server.registration_address());
         let whom = Identity::Server(at.config.name.clone());
         let (_, mut connection) = self.dialler(None).dial::<ToRegistrar>(address, &whom, None).await.unwrap();

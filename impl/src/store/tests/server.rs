@@ -8,7 +8,7 @@ use antiphon_spec::{
 };
 
 use super::{Place, on_each};
-use crate::store::{Account, ServerStore, StoreError};
+use crate::store::{Account, CodeHash, ServerStore, StoreError};
 
 const KEY: KeyHash = KeyHash([3; 32]);
 const USER: ObjectHandle = ObjectHandle([1; 16]);
@@ -37,13 +37,32 @@ fn held(epoch: u64) -> HomeProfile {
 }
 
 #[tokio::test]
+async fn a_code_makes_as_many_accounts_as_it_is_for() {
+    on_each("codes", async |place| {
+        let store = open(place).await;
+        let code = Some((CodeHash([9; 32]), 2));
+        for number in 1..=3 {
+            let (key, user) = (KeyHash([number; 32]), ObjectHandle([number; 16]));
+            let made = store.create_account(&key, user, Timestamp(1), code).await.unwrap();
+            assert_eq!(made, (number <= 2).then_some(Account { user }));
+        }
+        // A key that has an account needs none of the code's.
+        let again = store.create_account(&KeyHash([1; 32]), ObjectHandle([7; 16]), Timestamp(2), code).await;
+        assert_eq!(again.unwrap(), Some(Account { user: ObjectHandle([1; 16]) }));
+        assert_eq!(store.made_with(&CodeHash([9; 32])).await.unwrap(), 2);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_account_is_made_once_for_a_key() {
     on_each("accounts", async |place| {
         let store = open(place).await;
         assert_eq!(store.account(&KEY).await.unwrap(), None);
-        let made = store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
-        let again = store.create_account(&KEY, ObjectHandle([2; 16]), Timestamp(2)).await.unwrap();
-        assert_eq!((made, again), (Account { user: USER }, Account { user: USER }));
+        let made = store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
+        let again = store.create_account(&KEY, ObjectHandle([2; 16]), Timestamp(2), None).await.unwrap();
+        assert_eq!((made, again), (Some(Account { user: USER }), Some(Account { user: USER })));
         assert_eq!(profile(&store, USER).await, Some(HomeProfile::default()));
         assert_eq!(profile(&store, ObjectHandle([2; 16])).await, None);
         store.close().await;
@@ -59,7 +78,7 @@ async fn profiles_and_boot_numbers_survive() {
     on_each("profiles", async |place| {
         let store = open(place).await;
         assert_eq!(store.boot(), 1);
-        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let denied = format!("{}@b.example", "0".repeat(31) + "7").parse().unwrap();
         let mut changed = held(7);
         assert!(changed.profile.messaging.deny.insert(denied));
@@ -80,7 +99,7 @@ async fn profiles_and_boot_numbers_survive() {
 async fn what_is_not_committed_is_not_there() {
     on_each("commits", async |place| {
         let store = open(place).await;
-        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let mut transaction = store.begin().await.unwrap();
         transaction.persist(USER, &held(1)).await.unwrap();
         drop(transaction);
@@ -107,7 +126,7 @@ async fn a_database_has_one_owner() {
 async fn the_later_process_has_the_store_and_the_earlier_one_changes_nothing() {
     on_each("two processes", async |place| {
         let earlier = open(place).await;
-        earlier.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        earlier.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         set(&earlier, &held(1)).await.unwrap();
         earlier.check().await.unwrap();
         let later = open(place).await;
@@ -118,7 +137,8 @@ async fn the_later_process_has_the_store_and_the_earlier_one_changes_nothing() {
         let refused = set(&earlier, &held(9)).await.unwrap_err();
         assert_eq!(refused.to_string(), told);
         earlier.superseded().await;
-        let refused = earlier.create_account(&KeyHash([4; 32]), ObjectHandle([4; 16]), Timestamp(2)).await;
+        let refused =
+            earlier.create_account(&KeyHash([4; 32]), ObjectHandle([4; 16]), Timestamp(2), None).await;
         assert_eq!(refused.unwrap_err().to_string(), told);
         assert_eq!(earlier.check().await.unwrap_err().to_string(), told);
         assert_eq!(profile(&later, USER).await, Some(held(2)));
@@ -134,7 +154,7 @@ async fn the_later_process_has_the_store_and_the_earlier_one_changes_nothing() {
 async fn who_opens_the_store_waits_for_the_change_that_has_begun() {
     on_each("a change while another process starts", async |place| {
         let earlier = open(place).await;
-        earlier.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        earlier.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let mut change = earlier.begin().await.unwrap();
         let url = place.url.clone();
         let opening = tokio::spawn(async move { ServerStore::open(&url, &name()).await });
@@ -174,7 +194,7 @@ async fn give(store: ServerStore, count: usize) -> Vec<u64> {
 async fn no_epoch_is_given_twice_while_one_process_after_the_other_takes_over() {
     const PROCESSES: usize = 4;
     on_each("takeovers under load", async |place| {
-        open(place).await.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        open(place).await.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let mut processes = Vec::new();
         for _ in 0..PROCESSES {
             let store = open(place).await;
@@ -207,7 +227,7 @@ async fn changes_at_once_are_carried_out_one_after_the_other() {
     const CHANGES: usize = 40;
     on_each("changes at once", async |place| {
         let store = open(place).await;
-        store.create_account(&KEY, USER, Timestamp(1)).await.unwrap();
+        store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let mut given = give(store.clone(), CHANGES).await;
         given.sort_unstable();
         assert_eq!(given, (1..=40).collect::<Vec<_>>());

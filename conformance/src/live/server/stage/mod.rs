@@ -33,6 +33,7 @@ use antiphon_spec::{
         server_server::{Profile, ProfileVersion},
     },
     policy::{HandleSet, Preferences, Verdict},
+    registration_code::RegistrationCode,
     time::Timestamp,
 };
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -134,11 +135,21 @@ fn handle_bytes() -> Result<[u8; 16], Failure> {
     Ok(bytes)
 }
 
+/// For whom a server makes new accounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Registration {
+    #[default]
+    Open,
+    /// For whoever has the code, for so many accounts.
+    ByCode(&'static str, u32),
+    Closed,
+}
+
 /// How a stage of its own is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alone {
-    /// The server makes no new accounts.
-    pub(super) is_closed: bool,
+    /// For whom the server makes new accounts.
+    pub(super) registration: Registration,
     /// The directory node is down when the server starts.
     pub(super) is_node_down: bool,
     /// The lease that the directory node gives, in seconds, if not a long one.
@@ -324,9 +335,19 @@ impl Stage {
         registrar: &mut Link<ToRegistrar>,
         key: &KeyPair,
     ) -> Result<ToRegistrar, Failure> {
+        self.request_with(registrar, key, RegistrationCode::default())
+    }
+
+    /// A good request to register a key, with a registration code.
+    pub(super) fn request_with(
+        &self,
+        registrar: &mut Link<ToRegistrar>,
+        key: &KeyPair,
+        code: RegistrationCode,
+    ) -> Result<ToRegistrar, Failure> {
         let claims = Possession { key: key.public_key_der().to_vec(), server: self.name().clone() };
         let proof = signed::sign(key, &claims).map_err(Failure::harness)?;
-        Ok(ToRegistrar::Register(Register { id: registrar.id(), key: claims.key, proof }))
+        Ok(ToRegistrar::Register(Register { id: registrar.id(), key: claims.key, code, proof }))
     }
 
     /// Registers a key.

@@ -9,7 +9,7 @@ use antiphon_spec::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{Alone, Done, node::Node};
+use super::{Alone, Done, Registration, node::Node};
 use crate::{
     case::Failure,
     live::{
@@ -40,6 +40,9 @@ pub(super) struct Running {
     pub(super) registration: ContactAddress,
 }
 
+/// What stands in the configuration where accounts are not made by code.
+const UNUSED_CODE: &str = "0000000000000000-unused";
+
 impl Files {
     /// Writes what a server of this name needs into a folder of its own.
     pub(super) fn write(folder: PathBuf, pki: &Pki, node: &Node, name: &ServerName) -> Result<Self, Failure> {
@@ -65,7 +68,14 @@ impl Files {
     /// Starts the server over what it has stored so far, and waits until it is ready.
     pub(super) async fn start(&self, world: &World, alone: Alone) -> Result<Running, Failure> {
         let mut values = self.values.clone();
-        values.insert("registration", if alone.is_closed { "closed" } else { "open" }.to_owned());
+        let (policy, code, accounts) = match alone.registration {
+            Registration::Open => ("open", UNUSED_CODE, 1),
+            Registration::ByCode(code, accounts) => ("by-code", code, accounts),
+            Registration::Closed => ("closed", UNUSED_CODE, 1),
+        };
+        values.insert("registration", policy.to_owned());
+        values.insert("code", code.to_owned());
+        values.insert("code-accounts", accounts.to_string());
         values.insert("login-lease", alone.login_lease.unwrap_or(LOGIN_LEASE.as_secs()).to_string());
         values.insert("rate", alone.rate.unwrap_or(UNREACHED).to_string());
         values.insert("connections", alone.connections.unwrap_or(UNREACHED).to_string());
