@@ -18,12 +18,16 @@
 //! | server | `{rate}` | the rate of every class, for users, servers and registrations: so many a second, and so many at once |
 //! | server | `{connections}` | how many connections of one address it takes at a port |
 //! | server | `{config}` | in commands: the file that was made of the template |
+//! | end of an account | those of the server, with `{config}`, and `{user}` | the user's handle |
 //! | directory node | `{name}`, `{root}`, `{certificate}`, `{key}`, `{work}`, `{config}` | as for a server |
 //! | directory node | `{lease}` | the lease that it gives, in seconds |
 //! | directory node below | all of a directory node's, `{parent-name-one}`, `{parent-address-one}`, `{parent-name-two}`, `{parent-address-two}` | the two processes of its parent, which is the suite |
 //! | client | `{root}` | the suite's root certificate (PEM) |
 //! | client | `{identity}` | an empty folder for whatever the client stores |
 //! | client | `{server-name}`, `{server-address}`, `{registration-address}` | the server, which is the suite |
+//!
+//! The table `end-account` has the command with which an operator ends a user's account, whether the server runs or not; it
+//! exits with 0 when the server has been asked.
 //!
 //! A server says on its standard output that it is ready, with a line that is a JSON object with the fields `event`:
 //! `"ready"`, `listen` and `registration`, the two addresses; a directory node says so with `listen` alone. A client takes commands and gives events as JSON lines,
@@ -64,6 +68,9 @@ pub struct Target {
     /// The directory node, with a parent that two processes serve.
     #[serde(default)]
     pub(crate) directory_node_below: Option<Program>,
+    /// The command with which an operator ends an account.
+    #[serde(default)]
+    pub(crate) end_account: Option<Program>,
     /// Wrong variants of the implementation.
     #[serde(default)]
     pub(crate) mutants: Option<Mutants>,

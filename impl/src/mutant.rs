@@ -81,6 +81,10 @@ mutants! {
     ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
     /// A server makes a new account each time that a key is registered.
     RegistrationRepeated = "registration-repeated" breaks "REG-007",
+    /// A server certifies the key of an account that has ended.
+    EndedKeyRegistered = "ended-key-registered" breaks "REG-019",
+    /// A home server forgets that an account was to end once it has told so.
+    EndNotDurable = "end-not-durable" breaks "REG-020",
     /// A server takes a key without a proof of its possession.
     PossessionUnchecked = "possession-unchecked" breaks "REG-004",
     /// A server takes a proof of possession that was made for another server.

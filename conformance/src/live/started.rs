@@ -17,6 +17,9 @@ use crate::{
     target::{Program, Values},
 };
 
+/// The file that is made of a program's template, in its folder.
+pub(super) const CONFIG: &str = "program.conf";
+
 /// A process that has said that it is ready; it ends with this value.
 pub(super) struct Started {
     pub(super) process: Process,
@@ -38,7 +41,7 @@ impl Started {
         if let Some(template) = &program.config {
             let text = world.target().read(template).map_err(Failure::harness)?;
             let text = world.target().fill(&text, &values).map_err(Failure::harness)?;
-            let path = folder.join("program.conf");
+            let path = folder.join(CONFIG);
             std::fs::write(&path, text).map_err(Failure::harness)?;
             values.insert("config", path.display().to_string());
         }

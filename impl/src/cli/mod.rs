@@ -3,6 +3,7 @@
 //! Standard output carries data, one JSON object a line where a program is meant to read it; standard error carries the
 //! log and everything for people.
 
+mod admin;
 mod authority;
 mod failure;
 mod mutants;
@@ -53,6 +54,8 @@ enum Command {
     DirectoryNode(run::DirectoryNodeArguments),
     /// Run a server.
     Server(run::ServerArguments),
+    /// Ask a server something as its operator.
+    Admin(admin::Arguments),
     /// Chat, or let another program chat.
     Client(crate::client::cli::Arguments),
     /// Run a whole system on this machine, play a session of four, and check it.
@@ -68,7 +71,7 @@ impl Command {
     const fn log_default(&self) -> &'static str {
         match self {
             Self::Authority(_) | Self::DirectoryNode(_) | Self::Server(_) => LOG_DEFAULT,
-            Self::Client(_) | Self::Demo(_) | Self::Shim(_) | Self::Mutants(_) => "warn",
+            Self::Admin(_) | Self::Client(_) | Self::Demo(_) | Self::Shim(_) | Self::Mutants(_) => "warn",
         }
     }
 }
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
                 Command::Authority(arguments) => arguments.run(),
                 Command::DirectoryNode(arguments) => arguments.run().await,
                 Command::Server(arguments) => arguments.run().await,
+                Command::Admin(arguments) => arguments.run().await,
                 Command::Client(arguments) => arguments.run().await,
                 Command::Demo(arguments) => arguments.run().await,
                 Command::Shim(arguments) => arguments.run(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use antiphon_protocol::tls::{Clock, now};
 use antiphon_spec::{
-    account::profile::{Action, Answer, Event, Terms},
+    account::profile::{Action, Answer, Event, HomeProfile, Terms},
     error_code::ErrorCode,
     identity::{ObjectHandle, ServerName},
     machine::Machine as _,
@@ -39,8 +39,17 @@ pub(crate) struct Home(mpsc::Sender<Command>);
 #[derive(Debug)]
 struct Command {
     user: ObjectHandle,
-    event: Event,
+    what: What,
     answer: oneshot::Sender<Answer>,
+}
+
+/// What is asked of a home copy.
+#[derive(Clone, Debug)]
+enum What {
+    /// What servers ask.
+    Event(Event),
+    /// What the operator asks: the account is to end.
+    End,
 }
 
 /// A login that is over at the server that held it.
@@ -71,8 +80,17 @@ impl Home {
 
     /// Hands an event to a user's home copy and waits for the answer.
     pub(crate) async fn ask(&self, user: ObjectHandle, event: Event) -> Answer {
+        self.send(user, What::Event(event)).await
+    }
+
+    /// Ends an account; it has ended when this is answered with [`Answer::CheckedIn`].
+    pub(crate) async fn end(&self, user: ObjectHandle) -> Answer {
+        self.send(user, What::End).await
+    }
+
+    async fn send(&self, user: ObjectHandle, what: What) -> Answer {
         let (sender, answer) = oneshot::channel();
-        let sent = self.0.send(Command { user, event, answer: sender }).await;
+        let sent = self.0.send(Command { user, what, answer: sender }).await;
         let answer = match sent {
             Ok(()) => answer.await.ok(),
             Err(_) => None,
@@ -132,13 +150,34 @@ async fn carry_out(
     Ok(outcomes)
 }
 
+/// The notice of a login that is over.
+fn told(user: ObjectHandle, action: Action) -> Option<Replacement> {
+    match action {
+        Action::Replace { holder, epoch } => Some(Replacement { user, holder, epoch }),
+        Action::Persist(_) | Action::Answer(_) => None,
+    }
+}
+
 async fn one(
     transaction: &mut HomeTransaction,
     terms: &Terms,
     command: &Command,
 ) -> Result<Outcome, StoreError> {
-    let Some(mut profile) = transaction.profile(command.user).await? else {
-        let answer = match command.event {
+    let profile = transaction.profile(command.user).await?;
+    let event = match &command.what {
+        What::Event(event) => event.clone(),
+        What::End => {
+            if !active(Mutant::EndNotDurable) {
+                transaction.end(command.user).await?;
+            }
+            return Ok((
+                Answer::CheckedIn,
+                profile.and_then(HomeProfile::end).and_then(|it| told(command.user, it)),
+            ));
+        }
+    };
+    let Some(mut profile) = profile else {
+        let answer = match event {
             Event::CheckOut { .. } | Event::Store { .. } => Answer::Refused(ErrorCode::NoSuchUser),
             // LOGIN-019: an epoch that never stood is over, too.
             Event::CheckIn { .. } => Answer::CheckedIn,
@@ -148,14 +187,12 @@ async fn one(
         return Ok((answer, None));
     };
     let (mut actions, mut answer, mut replacement) = (Vec::new(), None, None);
-    profile.handle(command.event.clone(), terms, &mut actions);
+    profile.handle(event, terms, &mut actions);
     for action in actions {
         match action {
             Action::Persist(state) => transaction.persist(command.user, &state).await?,
             Action::Answer(given) => answer = Some(given),
-            Action::Replace { holder, epoch } => {
-                replacement = Some(Replacement { user: command.user, holder, epoch });
-            }
+            replace @ Action::Replace { .. } => replacement = told(command.user, replace),
         }
     }
     Ok((answer.unwrap_or(Answer::Refused(ErrorCode::Internal)), replacement))

@@ -5,6 +5,7 @@
 
 mod client;
 mod client_channel;
+mod endings;
 mod home;
 mod location;
 mod lookup;
@@ -40,7 +41,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     account::login::ConnectionNumber,
     error_code::ErrorCode,
-    identity::{ContactAddress, Identity},
+    identity::{ContactAddress, Identity, ObjectHandle},
     message::{
         client_server::ToServer, location::ContactRecord, server_server::LoginEpoch,
         server_server::ToPeerServer,
@@ -148,6 +149,8 @@ impl Server {
                     warn!("too many logins are replaced at once: a server is not told");
                 }
             });
+        let ended = endings::run(store.clone(), home.clone(), asking.shutdown.clone());
+        asking.tracker.spawn(ended);
         let name = config.name.clone();
         let requests = Requests { name, address: advertised, home, peers, location: location.clone() };
         let users = Users::start(&requests, &asking);
@@ -211,6 +214,15 @@ impl Server {
         self.store.close().await;
         info!("the server has stopped");
     }
+}
+
+/// Asks for the end of an account of the server of this configuration, whether it runs or not: at once, or at its next
+/// start. Says whether the account had ended before.
+///
+/// # Errors
+/// The store can't be used, or there is no such account.
+pub async fn end_account(config: &ServerConfig, user: ObjectHandle) -> Result<bool, StartError> {
+    Ok(ServerStore::ask_to_end(&config.database, &config.name, user).await?)
 }
 
 impl Drop for Server {

@@ -132,6 +132,9 @@ impl Registrar {
             hash = net::entropy().map_or(hash, KeyHash);
         }
         if let Some(account) = self.store.account(&hash).await? {
+            if account.has_ended && !active(Mutant::EndedKeyRegistered) {
+                return Err(RegistrarError::Refused(ErrorCode::NoSuchUser));
+            }
             if active(Mutant::CodeOfAccountJudged) && self.policy == RegistrationPolicy::ByCode {
                 self.codes.judge(code, &self.store).await?;
             }

@@ -26,6 +26,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use antiphon_spec::identity::ObjectHandle;
 use tracing::info;
 
 use self::{
@@ -98,6 +99,9 @@ pub enum StoreError {
     /// The database holds something that this program did not write.
     #[error("the database holds a {0} that cannot be read")]
     Damaged(&'static str),
+    /// Nobody has this account.
+    #[error("there is no account with the user ID {0}")]
+    NoSuchAccount(ObjectHandle),
     /// A number that the database cannot hold.
     #[error("a number is too great for the database")]
     TooGreat,
@@ -121,6 +125,7 @@ impl StoreError {
             }
             Self::OtherOwner { .. } => Some("give every server and every node a `database` of its own"),
             Self::Superseded { .. } => Some("run one process at a time under one name"),
+            Self::NoSuchAccount(_) => Some("name a user of this server, and its configuration file"),
             Self::Database(_) | Self::Damaged(_) | Self::TooGreat => None,
         }
     }

@@ -37,7 +37,19 @@ pub(crate) struct ServerStore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) user: ObjectHandle,
+    /// Whether it has ended, or is about to.
+    pub(crate) has_ended: bool,
 }
+
+/// How an account stands, as the database holds it.
+mod ending {
+    pub(super) const NONE: i64 = 0;
+    pub(super) const ASKED_FOR: i64 = 1;
+    pub(super) const OVER: i64 = 2;
+}
+
+/// Most accounts that are read at once to be ended.
+const ENDINGS_MAX: i64 = 64;
 
 /// The hash of a registration code: whoever reads the database has no codes to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +108,48 @@ impl ServerStore {
         Ok(transaction)
     }
 
+    /// Asks for the end of an account, beside the process that runs, if one does: that one carries it out. Says whether
+    /// it has been carried out before.
+    pub(crate) async fn ask_to_end(
+        url: &DatabaseUrl,
+        name: &ServerName,
+        user: ObjectHandle,
+    ) -> Result<bool, StoreError> {
+        let database = Database::open(url, &MIGRATIONS).await?;
+        let mut transaction = database.write().await?;
+        let row = locking!("SELECT name FROM server").fetch_optional(&mut transaction).await?;
+        let owner: String = row.ok_or(StoreError::NoSuchAccount(user))?.try_get("name")?;
+        if owner != name.as_str() {
+            return Err(StoreError::OtherOwner { url: url.clone(), owner });
+        }
+        let row = query("SELECT user_id, ending FROM accounts WHERE user_id = $1")
+            .bind(user.0.as_slice())
+            .fetch_optional(&mut transaction)
+            .await?;
+        let state: i64 = row.ok_or(StoreError::NoSuchAccount(user))?.try_get("ending")?;
+        if state == ending::NONE {
+            query("UPDATE accounts SET ending = $1 WHERE user_id = $2")
+                .bind(ending::ASKED_FOR)
+                .bind(user.0.as_slice())
+                .execute(&mut transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        database.close().await;
+        Ok(state == ending::OVER)
+    }
+
+    /// Some of the users whose accounts are to end.
+    pub(crate) async fn to_end(&self) -> Result<Vec<ObjectHandle>, StoreError> {
+        let rows = query("SELECT user_id, ending FROM accounts WHERE ending = 1 LIMIT $1")
+            .bind(ENDINGS_MAX)
+            .fetch_all(&mut self.database.read().await?)
+            .await?;
+        rows.iter().map(|row| account(row).map(|account| account.user)).collect()
+    }
+
     pub(crate) async fn account(&self, key: &KeyHash) -> Result<Option<Account>, StoreError> {
-        let row = query("SELECT user_id FROM accounts WHERE key_hash = $1")
+        let row = query("SELECT user_id, ending FROM accounts WHERE key_hash = $1")
             .bind(key.0.as_slice())
             .fetch_optional(&mut self.database.read().await?)
             .await?;
@@ -139,7 +191,7 @@ impl ServerStore {
         if made == 1 {
             write_profile(&mut transaction, user, &HomeProfile::default()).await?;
         }
-        let row = query("SELECT user_id FROM accounts WHERE key_hash = $1")
+        let row = query("SELECT user_id, ending FROM accounts WHERE key_hash = $1")
             .bind(key.0.as_slice())
             .fetch_one(&mut transaction)
             .await?;
@@ -177,6 +229,17 @@ impl HomeTransaction {
         profile: &HomeProfile,
     ) -> Result<(), StoreError> {
         write_profile(&mut self.0, user, profile).await
+    }
+
+    /// The account has ended: its profile goes, and only that it was there stays.
+    pub(crate) async fn end(&mut self, user: ObjectHandle) -> Result<(), StoreError> {
+        query("DELETE FROM profiles WHERE user_id = $1").bind(user.0.as_slice()).execute(&mut self.0).await?;
+        query("UPDATE accounts SET ending = $1 WHERE user_id = $2")
+            .bind(ending::OVER)
+            .bind(user.0.as_slice())
+            .execute(&mut self.0)
+            .await?;
+        Ok(())
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
@@ -220,7 +283,8 @@ async fn write_profile(
 fn account(row: &Row) -> Result<Account, StoreError> {
     let user: Vec<u8> = row.try_get("user_id")?;
     let user = user.try_into().map_err(|_| StoreError::Damaged("user ID"))?;
-    Ok(Account { user: ObjectHandle(user) })
+    let state: i64 = row.try_get("ending")?;
+    Ok(Account { user: ObjectHandle(user), has_ended: state != ending::NONE })
 }
 
 fn profile(row: &Row) -> Result<HomeProfile, StoreError> {

@@ -169,6 +169,17 @@ impl Machine for HomeProfile {
 }
 
 impl HomeProfile {
+    /// What is left to do when the account ends: the state is gone, and the holder of the last login epoch is told.
+    ///
+    /// A holder whose lease has ended is told as well: it may have been cut off, and still serve its user.
+    //= spec/text/registration.md#the-end-of-an-account
+    //# REG-021: A home server that ends an account MUST send `replace`, with the user's last login epoch, to the server that holds it, or end the login as a replaced one ([LOGIN-025](login.md#replacement)) if it is the holder itself.
+    #[must_use]
+    pub fn end(self) -> Option<Action> {
+        let epoch = self.epoch;
+        self.holder.map(|holder| Action::Replace { holder: holder.server, epoch })
+    }
+
     /// Where the user is logged in as far as the home server knows: the holder, while its lease lasts.
     #[must_use]
     pub fn logged_in_at(&self, now: Timestamp) -> Option<&ServerName> {

@@ -1,5 +1,6 @@
 //! Cases of a server's behaviour: the suite plays its users, the other servers and the directory node.
 
+mod endings;
 mod home;
 mod issued;
 mod leases;
@@ -26,6 +27,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
     [
         relay::CASES,
         registration::CASES,
+        endings::CASES,
         issued::CASES,
         login::CASES,
         home::CASES,

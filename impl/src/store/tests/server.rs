@@ -12,6 +12,7 @@ use crate::store::{Account, CodeHash, ServerStore, StoreError};
 
 const KEY: KeyHash = KeyHash([3; 32]);
 const USER: ObjectHandle = ObjectHandle([1; 16]);
+const STANDS: Account = Account { user: USER, has_ended: false };
 
 fn name() -> ServerName {
     "a.example".parse().unwrap()
@@ -44,11 +45,11 @@ async fn a_code_makes_as_many_accounts_as_it_is_for() {
         for number in 1..=3 {
             let (key, user) = (KeyHash([number; 32]), ObjectHandle([number; 16]));
             let made = store.create_account(&key, user, Timestamp(1), code).await.unwrap();
-            assert_eq!(made, (number <= 2).then_some(Account { user }));
+            assert_eq!(made, (number <= 2).then_some(Account { user, ..STANDS }));
         }
         // A key that has an account needs none of the code's.
         let again = store.create_account(&KeyHash([1; 32]), ObjectHandle([7; 16]), Timestamp(2), code).await;
-        assert_eq!(again.unwrap(), Some(Account { user: ObjectHandle([1; 16]) }));
+        assert_eq!(again.unwrap(), Some(STANDS));
         assert_eq!(store.made_with(&CodeHash([9; 32])).await.unwrap(), 2);
         store.close().await;
     })
@@ -62,12 +63,43 @@ async fn an_account_is_made_once_for_a_key() {
         assert_eq!(store.account(&KEY).await.unwrap(), None);
         let made = store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
         let again = store.create_account(&KEY, ObjectHandle([2; 16]), Timestamp(2), None).await.unwrap();
-        assert_eq!((made, again), (Some(Account { user: USER }), Some(Account { user: USER })));
+        assert_eq!((made, again), (Some(STANDS), Some(STANDS)));
         assert_eq!(profile(&store, USER).await, Some(HomeProfile::default()));
         assert_eq!(profile(&store, ObjectHandle([2; 16])).await, None);
         store.close().await;
         let store = open(place).await;
-        assert_eq!(store.account(&KEY).await.unwrap(), Some(Account { user: USER }));
+        assert_eq!(store.account(&KEY).await.unwrap(), Some(STANDS));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_of_an_account_is_asked_for_beside_the_server_and_is_for_good() {
+    on_each("endings", async |place| {
+        let store = open(place).await;
+        store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
+        let ask = async |user| ServerStore::ask_to_end(&place.url, &name(), user).await;
+        let error = ask(ObjectHandle([2; 16])).await.unwrap_err();
+        assert!(matches!(error, StoreError::NoSuchAccount(_)), "{error}");
+        let other = "b.example".parse().unwrap();
+        let error = ServerStore::ask_to_end(&place.url, &other, USER).await.unwrap_err();
+        assert!(matches!(error, StoreError::OtherOwner { .. }), "{error}");
+        assert_eq!(store.to_end().await.unwrap(), []);
+
+        assert!(!ask(USER).await.unwrap());
+        assert_eq!(store.to_end().await.unwrap(), [USER]);
+        let ended = Account { has_ended: true, ..STANDS };
+        assert_eq!(store.account(&KEY).await.unwrap(), Some(ended));
+        let mut transaction = store.begin().await.unwrap();
+        transaction.end(USER).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(store.to_end().await.unwrap(), []);
+        assert!(ask(USER).await.unwrap());
+        store.close().await;
+        let store = open(place).await;
+        assert_eq!(profile(&store, USER).await, None);
+        assert_eq!(store.account(&KEY).await.unwrap(), Some(ended));
         store.close().await;
     })
     .await;

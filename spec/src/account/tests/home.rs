@@ -135,3 +135,17 @@ fn the_last_epoch_is_the_last() {
     home.handle(Event::CheckOut { by }, &terms, &mut actions);
     assert_eq!(actions, [Action::Answer(Answer::Refused(ErrorCode::Internal))]);
 }
+
+#[test]
+fn the_end_of_an_account_ends_its_login() {
+    // REG-021: whoever holds the last epoch hears that it is over, however old the lease is; after a logout nobody does.
+    assert_eq!(HomeProfile::default().end(), None);
+    let [by, _] = servers();
+    let mut home = HomeProfile::default();
+    let terms = Terms { now: TIMES[0], lease: LEASE };
+    home.handle(Event::CheckOut { by: by.clone() }, &terms, &mut Vec::new());
+    let epoch = home.epoch;
+    assert_eq!(home.clone().end(), Some(Action::Replace { holder: by.clone(), epoch }));
+    home.handle(Event::CheckIn { by, epoch }, &terms, &mut Vec::new());
+    assert_eq!(home.end(), None);
+}

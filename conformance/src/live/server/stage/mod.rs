@@ -256,6 +256,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Asks for the end of a user's account, as the server's operator does.
+    pub(super) async fn end_account(&self, user: &UserHandle) -> Done {
+        self.place.files.end_account(&self.world, user).await
+    }
+
     /// Asks the server to go down.
     pub(super) async fn terminate(&self) -> Done {
         match &self.own {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use antiphon_protocol::certificate::UserIssuer;
 use antiphon_spec::{
-    identity::{ContactAddress, ServerName},
+    identity::{ContactAddress, ServerName, UserHandle},
     limits::LOGIN_LEASE,
 };
 use rustls::pki_types::CertificateDer;
@@ -15,7 +15,7 @@ use crate::{
     live::{
         World,
         pki::Pki,
-        started::{Started, write_certificate, write_key},
+        started::{CONFIG, Started, write_certificate, write_key},
     },
     process::Process,
     target::Values,
@@ -63,6 +63,17 @@ impl Files {
         ]);
         let ca = UserIssuer::load(ca_certificate.clone(), ca_key).map_err(Failure::harness)?;
         Ok(Self { folder, values, ca, ca_certificate })
+    }
+
+    /// Asks for the end of a user's account, as an operator does.
+    pub(super) async fn end_account(&self, world: &World, user: &UserHandle) -> Done {
+        let no_command = || Failure::Unsupported("the target has no command that ends an account".to_owned());
+        let program = world.target().end_account.as_ref().ok_or_else(no_command)?;
+        let mut values = self.values.clone();
+        values.insert("config", self.folder.join(CONFIG).display().to_string());
+        values.insert("user", user.to_string());
+        let command = world.target().command(&program.command, &values).map_err(Failure::harness)?;
+        Process::start(&command, &self.folder.join("end-account.log"), world.variant())?.exited().await
     }
 
     /// Starts the server over what it has stored so far, and waits until it is ready.
