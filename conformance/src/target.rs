@@ -26,6 +26,8 @@
 //! | client | `{identity}` | an empty folder for whatever the client stores |
 //! | client | `{server-name}`, `{server-address}`, `{registration-address}` | the server, which is the suite |
 //!
+//! A server notices by itself, within ten seconds, that the files `{certificate}` and `{key}` have been written again.
+//!
 //! The table `end-account` has the command with which an operator ends a user's account, whether the server runs or not; it
 //! exits with 0 when the server has been asked.
 //!

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod directory;
 pub mod mutant;
 pub mod net;
+mod renewal;
 pub mod server;
 mod shim;
 pub mod start;

@@ -81,6 +81,10 @@ mutants! {
     ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
     /// A server makes a new account each time that a key is registered.
     RegistrationRepeated = "registration-repeated" breaks "REG-007",
+    /// A server goes on with the certificate that it was started with.
+    CertificateKept = "certificate-kept" breaks "CERT-034",
+    /// A server ends its connections when its certificate is replaced.
+    RenewalEndsConnections = "renewal-ends-connections" breaks "CERT-035",
     /// A server certifies the key of an account that has ended.
     EndedKeyRegistered = "ended-key-registered" breaks "REG-019",
     /// A home server forgets that an account was to end once it has told so.

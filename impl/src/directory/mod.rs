@@ -16,7 +16,7 @@ use std::{
 
 use antiphon_protocol::{
     connection::{Accepted, Acceptor, Dialler},
-    tls::{Clock, Port, SystemClock},
+    tls::{Clock, Current, Port, SystemClock},
 };
 use antiphon_spec::{
     channel::receive_at_directory_node,
@@ -41,6 +41,7 @@ use crate::{
     config::DirectoryNodeConfig,
     credentials,
     net::{self, Link, Listener, Origin, Refuses as _, Serving, entropy, respond_at_once},
+    renewal::Files,
     start::StartError,
     store::{NodeStore, StoreError},
 };
@@ -67,11 +68,16 @@ impl DirectoryNode {
         let trust = credentials::load_trust(&config.root).map_err(unusable)?;
         let clock: Clock = Arc::new(SystemClock);
         let whom = Identity::DirectoryNode(config.name.clone());
-        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock);
-        let credentials = credentials.map_err(unusable)?;
+        let own = Files::new([config.certificate.clone(), config.key.clone()]);
+        let load_own = {
+            let (certificate, key) = (config.certificate.clone(), config.key.clone());
+            let (trust, clock) = (Arc::clone(&trust), Arc::clone(&clock));
+            move || credentials::load_own(&certificate, &key, &trust, &whom, &clock)
+        };
+        let credentials = Current::from(load_own().map_err(unusable)?);
         let store = NodeStore::open(&config.database, &config.name).await?;
-        let dialler = Dialler::new(Some(credentials.clone()), Arc::clone(&trust), Arc::clone(&clock));
-        let acceptor = Acceptor::new(Port::Location, credentials, trust, Arc::clone(&clock));
+        let dialler = Dialler::renewing(credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
+        let acceptor = Acceptor::new(Port::Location, credentials.clone(), trust, Arc::clone(&clock));
         let listener = Listener::bind(config.listen_address, acceptor)
             .await
             .map_err(|source| StartError::Listen { address: config.listen_address, source })?;
@@ -84,6 +90,8 @@ impl DirectoryNode {
             None => ContactAddress(address),
         };
         let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
+        let replace = move |renewed| credentials.replace(renewed);
+        serving.tracker.spawn(own.watch(load_own, replace, serving.shutdown.clone()));
         let own = (config.name.clone(), advertised);
         let shared = Arc::new(Handles {
             clock,

@@ -36,7 +36,7 @@ use std::{
 use antiphon_protocol::{
     certificate::UserIssuer,
     connection::{Accepted, Acceptor, Dialler},
-    tls::{Clock, Port, SystemClock},
+    tls::{Clock, Credentials, Current, Port, SystemClock},
 };
 use antiphon_spec::{
     account::login::ConnectionNumber,
@@ -48,7 +48,7 @@ use antiphon_spec::{
     },
 };
 use tokio::{net::TcpStream, sync::mpsc};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use self::{
@@ -64,9 +64,10 @@ use self::{
 };
 use crate::{
     config::ServerConfig,
-    credentials,
+    credentials::{self, CredentialError},
     mutant::{Mutant, active},
     net::{Listener, Origin, Rates, Serving},
+    renewal::Files,
     start::StartError,
     store::ServerStore,
 };
@@ -117,9 +118,18 @@ impl Server {
         let trust = credentials::load_trust(&config.root).map_err(unusable)?;
         let clock: Clock = Arc::new(SystemClock);
         let whom = Identity::Server(config.name.clone());
-        let credentials = credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock);
-        let credentials = credentials.map_err(unusable)?;
-        let issuer = load_issuer(&config)?;
+        let own = Files::new([config.certificate.clone(), config.key.clone()]);
+        let load_own = {
+            let (config, trust, clock) = (config.clone(), Arc::clone(&trust), Arc::clone(&clock));
+            move || credentials::load_own(&config.certificate, &config.key, &trust, &whom, &clock)
+        };
+        let credentials = Current::from(load_own().map_err(unusable)?);
+        let authority = Files::new([config.user_ca_certificate.clone(), config.user_ca_key.clone()]);
+        let load_authority = {
+            let config = config.clone();
+            move || load_issuer(&config)
+        };
+        let issuer = Current::from(Arc::new(load_authority()?));
         let bind = async |port, address| {
             let acceptor = Acceptor::new(port, credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
             let bound = Listener::bind(address, acceptor).await;
@@ -138,7 +148,11 @@ impl Server {
         let boot = if active(Mutant::BootNumberRepeated) { 1 } else { boot };
 
         let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
-        let dialler = Dialler::new(Some(credentials.clone()), Arc::clone(&trust), Arc::clone(&clock));
+        let dialler = Dialler::renewing(credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
+        serving.tracker.spawn(renew(own, load_own, credentials, serving.shutdown.clone()));
+        let renewed = issuer.clone();
+        let replace = move |authority| renewed.replace(Arc::new(authority));
+        serving.tracker.spawn(authority.watch(load_authority, replace, serving.shutdown.clone()));
         let location = Location::start(&dialler, config.directory_node, &asking);
         let peers = Peers::new(dialler, location.clone(), asking.clone());
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
@@ -232,6 +246,24 @@ impl Drop for Server {
     }
 }
 
+/// Replaces the server's certificate whenever its files change.
+async fn renew(
+    files: Files,
+    load: impl Fn() -> Result<Credentials, CredentialError> + Send,
+    credentials: Current<Credentials>,
+    shutdown: CancellationToken,
+) {
+    let replace = |renewed| {
+        if !active(Mutant::CertificateKept) {
+            credentials.replace(renewed);
+        }
+        if active(Mutant::RenewalEndsConnections) {
+            shutdown.cancel();
+        }
+    };
+    files.watch(load, replace, shutdown.clone()).await;
+}
+
 async fn wait(tracker: &TaskTracker, what: &str) {
     tracker.close();
     if tokio::time::timeout(SHUTDOWN_PATIENCE, tracker.wait()).await.is_err() {
@@ -243,8 +275,8 @@ fn load_issuer(config: &ServerConfig) -> Result<UserIssuer, StartError> {
     let unusable = |error| StartError::credentials(&config.files(), error);
     let path = &config.user_ca_certificate;
     let certificate = credentials::load_certificates(path).map_err(unusable)?.into_iter().next();
-    let certificate = certificate
-        .ok_or_else(|| unusable(credentials::CredentialError::contents(path, "no certificate")))?;
+    let certificate =
+        certificate.ok_or_else(|| unusable(CredentialError::contents(path, "no certificate")))?;
     let key = credentials::load_key(&config.user_ca_key).map_err(unusable)?;
     let issuer = UserIssuer::load(certificate, key).map_err(|source| {
         let (path, key) = (path.clone(), config.user_ca_key.clone());

@@ -14,7 +14,7 @@ use antiphon_protocol::{
     connection::Accepted,
     key::{KeyError, PublicKey},
     signed,
-    tls::{Clock, now},
+    tls::{Clock, Current, now},
 };
 use antiphon_spec::{
     channel::receive_at_registrar,
@@ -40,7 +40,7 @@ use crate::{
 /// What makes accounts.
 #[derive(Debug)]
 pub(crate) struct Registrar {
-    pub(crate) issuer: UserIssuer,
+    pub(crate) issuer: Current<Arc<UserIssuer>>,
     pub(crate) store: ServerStore,
     pub(crate) location: Location,
     pub(crate) policy: RegistrationPolicy,
@@ -106,9 +106,10 @@ impl Registrar {
     async fn register(&self, request: Register) -> Result<Registered, RegistrarError> {
         let key = self.prove(&request).ok_or(RegistrarError::Refused(ErrorCode::ProofRefused))?;
         let account = self.account(&key, &request.code).await?;
-        let handle = UserHandle { id: account.user, home: self.issuer.home().clone() };
+        let issuer = self.issuer.now();
+        let handle = UserHandle { id: account.user, home: issuer.home().clone() };
         let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
-        let chain = self.issuer.issue(&handle, &key, validity, serial()?)?;
+        let chain = issuer.issue(&handle, &key, validity, serial()?)?;
         let chain = chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec()));
         Ok(Registered { id: request.id, chain: chain.collect(), handle })
     }
@@ -120,7 +121,7 @@ impl Registrar {
             return Some(key);
         }
         let Possession { key: proved, server } = signed::verify(&request.proof, &key).ok()?;
-        let is_ours = server == *self.issuer.home() || active(Mutant::PossessionServerUnchecked);
+        let is_ours = server == *self.issuer.now().home() || active(Mutant::PossessionServerUnchecked);
         (proved == request.key && is_ours).then_some(key)
     }
 

@@ -12,7 +12,7 @@ use crate::{
     channel::Channel,
     message::{AcceptorMessage as _, DiallerMessage},
     mutant::{Mutant, active},
-    tls::{Clock, Credentials, Outcome, Port, TlsError, server_config},
+    tls::{Clock, Credentials, Current, Outcome, Port, TlsError, server_config},
 };
 
 /// Why a connection was not taken.
@@ -54,7 +54,7 @@ pub enum AcceptError {
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     port: Port,
-    credentials: Credentials,
+    credentials: Current<Credentials>,
     trust: Arc<Trust>,
     clock: Clock,
 }
@@ -70,8 +70,13 @@ pub struct Accepted<S> {
 impl Acceptor {
     /// An acceptor for a port.
     #[must_use]
-    pub fn new(port: Port, credentials: Credentials, trust: Arc<Trust>, clock: Clock) -> Self {
-        Self { port, credentials, trust, clock }
+    pub fn new(
+        port: Port,
+        credentials: impl Into<Current<Credentials>>,
+        trust: Arc<Trust>,
+        clock: Clock,
+    ) -> Self {
+        Self { port, credentials: credentials.into(), trust, clock }
     }
 
     /// Runs the handshake over a fresh stream. May be cancelled.
@@ -82,7 +87,7 @@ impl Acceptor {
         &self,
         stream: S,
     ) -> Result<Accepted<S>, AcceptError> {
-        let (config, outcome) = server_config(self.port, &self.credentials, &self.trust, &self.clock)?;
+        let (config, outcome) = server_config(self.port, &self.credentials.now(), &self.trust, &self.clock)?;
         let handshake = TlsAcceptor::from(Arc::new(config)).accept(stream);
         let stream = match tokio::time::timeout(GREETING_DEADLINE, handshake).await {
             Err(_) => return Err(AcceptError::Deadline),

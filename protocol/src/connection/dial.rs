@@ -18,7 +18,7 @@ use super::{Connection, DiallingEnd, Ended};
 use crate::{
     certificate::{CertificateRefused, Demand, End, Trust, VerifiedPeer},
     message::DiallerMessage,
-    tls::{Clock, Credentials, TlsError, client_config},
+    tls::{Clock, Credentials, Current, TlsError, client_config},
 };
 
 /// Why there is no connection.
@@ -68,7 +68,7 @@ impl DialError {
 /// Opens connections, proving itself with one certificate or none.
 #[derive(Clone, Debug)]
 pub struct Dialler {
-    credentials: Option<Credentials>,
+    credentials: Option<Current<Credentials>>,
     trust: Arc<Trust>,
     clock: Clock,
 }
@@ -77,7 +77,13 @@ impl Dialler {
     /// A dialler; only registration goes without a certificate.
     #[must_use]
     pub fn new(credentials: Option<Credentials>, trust: Arc<Trust>, clock: Clock) -> Self {
-        Self { credentials, trust, clock }
+        Self { credentials: credentials.map(Current::from), trust, clock }
+    }
+
+    /// A dialler whose certificate may be replaced.
+    #[must_use]
+    pub fn renewing(credentials: Current<Credentials>, trust: Arc<Trust>, clock: Clock) -> Self {
+        Self { credentials: Some(credentials), trust, clock }
     }
 
     /// Opens a connection to `whom`, at that address, with that key if one is given, and reads the greeting. May be
@@ -124,8 +130,9 @@ impl Dialler {
         if let Some(key) = key {
             demand = demand.key(key);
         }
+        let credentials = self.credentials.as_ref().map(Current::now);
         let (config, outcome) =
-            client_config(M::CHANNEL, self.credentials.as_ref(), &self.trust, &self.clock, demand)?;
+            client_config(M::CHANNEL, credentials.as_ref(), &self.trust, &self.clock, demand)?;
         // No name is sent, and the verifier compares the identity itself: any address will do here.
         let name = ServerName::IpAddress(IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED));
         let stream = match TlsConnector::from(Arc::new(config)).connect(name, stream).await {

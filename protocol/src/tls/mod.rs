@@ -10,7 +10,7 @@ mod verifier;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -129,6 +129,37 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("certificates", &self.0.cert.len()).finish_non_exhaustive()
+    }
+}
+
+/// What may be replaced while it is in use, such as a certificate that grows old: each handshake takes what there is when
+/// it begins, and connections keep what they began with.
+#[derive(Debug)]
+pub struct Current<T>(Arc<RwLock<T>>);
+
+impl<T: Clone> Current<T> {
+    /// What there is now.
+    #[must_use]
+    pub fn now(&self) -> T {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts something else in its place, for all who share it.
+    pub fn replace(&self, other: T) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+}
+
+// Whatever is inside, what is cloned is the place that is shared.
+impl<T> Clone for Current<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> From<T> for Current<T> {
+    fn from(first: T) -> Self {
+        Self(Arc::new(RwLock::new(first)))
     }
 }
 

@@ -13,6 +13,7 @@ mod preferences;
 mod rates;
 mod registration;
 mod relay;
+mod replaced_certificate;
 mod replacement;
 mod resolve;
 mod restart;
@@ -40,6 +41,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
         location::CASES,
         limits::CASES,
         rates::CASES,
+        replaced_certificate::CASES,
         restart::CASES,
         silence::CASES,
     ]

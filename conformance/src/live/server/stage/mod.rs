@@ -21,14 +21,16 @@ use std::{
 use antiphon_protocol::{
     certificate::{Demand, End, identify},
     channel::Channel,
+    connection::DialError,
     key::KeyPair,
     signed,
     tls::{Credentials, now},
 };
 use antiphon_spec::{
     error_code::ErrorCode,
-    identity::{ContactAddress, Identity, ObjectHandle, Peer, ServerName, UserHandle},
+    identity::{ContactAddress, Identity, KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
     message::{
+        client_server::ToServer,
         registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
         server_server::{Profile, ProfileVersion},
     },
@@ -254,6 +256,29 @@ impl Stage {
         (self.address, self.registration) = (running.address, running.registration);
         self.own = Some(running);
         Ok(())
+    }
+
+    /// Replaces the server's certificate and key, as its operator does while it runs, and says which key it is.
+    pub(super) fn replace_certificate(&self) -> Result<KeyHash, Failure> {
+        self.place.files.replace_certificate(&self.place.pki, self.name())
+    }
+
+    /// Whether the server proves itself with this key, at the port where users and servers connect and at the one where
+    /// clients register.
+    pub(super) async fn proves(&self, user: &User, key: KeyHash) -> Result<bool, Failure> {
+        let (whom, pki) = (Identity::Server(self.name().clone()), &self.place.pki);
+        let users = pki.dialler(Some(user.credentials.clone()));
+        let at_users = users.dial::<ToServer>(self.address, &whom, Some(key)).await.map(drop);
+        let registrar =
+            pki.dialler(None).dial::<ToRegistrar>(self.registration, &whom, Some(key)).await.map(drop);
+        for dialled in [at_users, registrar] {
+            match dialled {
+                Ok(()) => {}
+                Err(DialError::CertificateRefused(_)) => return Ok(false),
+                Err(error) => return Err(Failure::unexpected("a greeting", format!("{error:?}"))),
+            }
+        }
+        Ok(true)
     }
 
     /// Asks for the end of a user's account, as the server's operator does.

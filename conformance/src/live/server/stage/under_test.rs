@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use antiphon_protocol::certificate::UserIssuer;
 use antiphon_spec::{
-    identity::{ContactAddress, ServerName, UserHandle},
+    identity::{ContactAddress, KeyHash, ServerName, UserHandle},
     limits::LOGIN_LEASE,
 };
 use rustls::pki_types::CertificateDer;
@@ -30,6 +30,9 @@ pub(super) struct Files {
     pub(super) ca_certificate: CertificateDer<'static>,
 }
 
+const SERVER_CERTIFICATE: &str = "server.pem";
+const SERVER_KEY: &str = "server.key";
+
 /// A bound that no case reaches.
 const UNREACHED: u32 = 1_000_000;
 
@@ -53,8 +56,8 @@ impl Files {
         let values = Values::from([
             ("name", name.to_string()),
             ("root", write_certificate(&folder, "root.pem", pki.root())?),
-            ("certificate", write_certificate(&folder, "server.pem", &certificate)?),
-            ("key", write_key(&folder, "server.key", &key)?),
+            ("certificate", write_certificate(&folder, SERVER_CERTIFICATE, &certificate)?),
+            ("key", write_key(&folder, SERVER_KEY, &key)?),
             ("user-ca-certificate", write_certificate(&folder, "users.pem", &ca_certificate)?),
             ("user-ca-key", write_key(&folder, "users.key", &ca_key)?),
             ("directory-name", node.name().to_string()),
@@ -63,6 +66,14 @@ impl Files {
         ]);
         let ca = UserIssuer::load(ca_certificate.clone(), ca_key).map_err(Failure::harness)?;
         Ok(Self { folder, values, ca, ca_certificate })
+    }
+
+    /// Replaces the server's certificate and key, as an operator does while it runs, and says which key it is.
+    pub(super) fn replace_certificate(&self, pki: &Pki, name: &ServerName) -> Result<KeyHash, Failure> {
+        let (certificate, key) = pki.server(name)?;
+        write_certificate(&self.folder, SERVER_CERTIFICATE, &certificate)?;
+        write_key(&self.folder, SERVER_KEY, &key)?;
+        Ok(key.key_hash())
     }
 
     /// Asks for the end of a user's account, as an operator does.
