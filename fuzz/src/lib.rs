@@ -17,6 +17,7 @@ pub mod certificates;
 pub mod frames;
 pub mod identity;
 pub mod instants;
+pub mod links;
 pub mod messages;
 pub mod seeds;
 pub mod session;
@@ -28,7 +29,7 @@ pub mod tickets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. The names are those of the binaries, and of the folders below `corpus/` and `regressions/`.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("frames", frames::play),
     ("messages", messages::play),
     ("identity", identity::play),
@@ -37,4 +38,5 @@ pub const TARGETS: [Target; 8] = [
     ("tickets", tickets::play),
     ("session", session::play),
     ("instants", instants::play),
+    ("links", links::play),
 ];

@@ -24,7 +24,7 @@ pub type Seeds = BTreeMap<String, Vec<u8>>;
 
 /// The seeds of every target.
 #[must_use]
-pub fn all() -> [(&'static str, Seeds); 8] {
+pub fn all() -> [(&'static str, Seeds); 9] {
     [
         ("frames", frames()),
         ("messages", messages()),
@@ -34,6 +34,7 @@ pub fn all() -> [(&'static str, Seeds); 8] {
         ("tickets", tickets()),
         ("session", session()),
         ("instants", instants()),
+        ("links", links()),
     ]
 }
 
@@ -249,6 +250,33 @@ fn instants() -> Seeds {
         ("image", forged(0, 1, 3)),
         ("too-long", forged(0, 0, 16_385)),
         ("forged", forged(0, 0, 3)),
+    ];
+    seeds.into_iter().map(|(name, input)| (name.to_owned(), input.bytes(&[0]).0)).collect()
+}
+
+fn links() -> Seeds {
+    const OPERATIONS: u32 = 14;
+    let op = |input: Input, index: u32, fields: &[u8]| input.variant(index, OPERATIONS).bytes(fields);
+    let dialled = || op(op(Input(Vec::new()).bytes(&[1, 1, 9]), 0, &[3]), 3, &[4]);
+    let accepted = || op(op(op(Input(Vec::new()).bytes(&[0, 1, 9]), 1, &[2]), 2, &[0, 4]), 0, &[3]);
+    let lost = |input: Input| op(op(input, 7, &[]), 0, &[2]);
+    let resume =
+        |input: Input, attempt: u8, key: u8, received: u8| op(input, 11, &[attempt, 0, key, received, 0]);
+    let again = op(op(op(op(lost(dialled()), 10, &[]), 12, &[]), 9, &[]), 5, &[1, 0]);
+    let seeds = [
+        ("dialled-again", again.clone()),
+        ("dialled-twice", op(op(op(op(again, 7, &[]), 9, &[]), 5, &[4, 0]), 4, &[4, 0])),
+        ("resumed", resume(lost(accepted()), 1, 1, 2)),
+        ("resumed-unnoticed", resume(resume(accepted(), 1, 1, 0), 2, 1, 3)),
+        ("old-attempt", resume(resume(accepted(), 2, 1, 0), 1, 1, 0)),
+        ("other-key", resume(accepted(), 1, 2, 0)),
+        ("too-many", resume(accepted(), 1, 1, 9)),
+        ("given-up", op(op(op(dialled(), 0, &[255]), 0, &[9]), 7, &[])),
+        ("overflow", op(op(lost(dialled()), 0, &[255]), 0, &[9])),
+        ("have", op(op(accepted(), 1, &[70]), 4, &[3, 0])),
+        ("patience", op(lost(accepted()), 13, &[])),
+        ("closed", op(accepted(), 8, &[])),
+        ("late", op(accepted(), 6, &[])),
     ];
     seeds.into_iter().map(|(name, input)| (name.to_owned(), input.bytes(&[0]).0)).collect()
 }

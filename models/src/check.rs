@@ -16,6 +16,7 @@ use crate::{
     attacker::properties::refused_with,
     catalogue::Entry,
     instant_model::{InstantModel, InstantState, InstantStep},
+    kept_link::{KeptLinkModel, KeptLinkState, KeptLinkStep},
     locations::{LocationEntry, LocationModel, LocationState, LocationStep},
     profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
@@ -160,6 +161,12 @@ pub fn check_instants(options: Options) -> Report {
     check_model(InstantModel::NAME, &InstantModel::new, options, None)
 }
 
+/// As [`check`], the model of links that go on.
+#[must_use]
+pub fn check_kept_link(options: Options) -> Report {
+    check_model(KeptLinkModel::NAME, &KeptLinkModel::new, options, None)
+}
+
 /// As [`check`], a model of logins.
 #[must_use]
 pub fn check_profiles(entry: &ProfileEntry, options: Options) -> Report {
@@ -201,6 +208,12 @@ impl Narrated for SessionModel {
 
 impl Narrated for InstantModel {
     fn narrate(&self, state: &InstantState, step: &InstantStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for KeptLinkModel {
+    fn narrate(&self, state: &KeptLinkState, step: &KeptLinkStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

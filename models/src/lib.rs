@@ -16,6 +16,7 @@ mod digest;
 #[cfg(feature = "export")]
 pub mod export;
 mod instant_model;
+mod kept_link;
 mod link;
 pub mod locations;
 mod monitor;
@@ -36,6 +37,7 @@ mod world;
 pub use attacker::{Attack, Start, Way};
 pub use cast::Who;
 pub use instant_model::{InstantBounds, InstantModel, InstantState, InstantStep};
+pub use kept_link::{KeptLinkBounds, KeptLinkModel, KeptLinkState, KeptLinkStep};
 pub use scenario::{Dialling, Scenario};
 pub use session_model::{SessionModel, Step};
 pub use world::{Budget, World};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use antiphon_models::{
-    InstantModel, SessionModel,
+    InstantModel, KeptLinkModel, SessionModel,
     catalogue::{self, Entry},
     check::{self, Options},
     locations::{self, LOCATIONS, LocationEntry},
@@ -47,6 +47,9 @@ enum Command {
         /// Only the model of instant messages.
         #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant"])]
         instants: bool,
+        /// Only the model of links that go on.
+        #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant", "instants"])]
+        links: bool,
         /// Only the models of logins; of these the one of this name, if there is one.
         #[arg(
             long,
@@ -107,21 +110,24 @@ fn main() -> ExitCode {
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
         Command::Check { instants: true, threads, .. } => {
-            check_all(|_| false, |_| false, |_| false, true, usize::from(threads), &mut out)
+            check_all(|_| false, |_| false, |_| false, [true, false], usize::from(threads), &mut out)
+        }
+        Command::Check { links: true, threads, .. } => {
+            check_all(|_| false, |_| false, |_| false, [false, true], usize::from(threads), &mut out)
         }
         Command::Check { location: Some(only), bounded, threads, .. } => {
             let chosen = |entry: &LocationEntry| match &only {
                 Some(only) => only.name == entry.name,
                 None => entry.quick || !bounded,
             };
-            check_all(|_| false, |_| false, chosen, false, usize::from(threads), &mut out)
+            check_all(|_| false, |_| false, chosen, [false; 2], usize::from(threads), &mut out)
         }
         Command::Check { logins: Some(only), bounded, threads, .. } => {
             let chosen = |entry: &ProfileEntry| match &only {
                 Some(only) => only.name == entry.name,
                 None => entry.quick || !bounded,
             };
-            check_all(|_| false, chosen, |_| false, false, usize::from(threads), &mut out)
+            check_all(|_| false, chosen, |_| false, [false; 2], usize::from(threads), &mut out)
         }
         Command::Check { mutants: true, threads, .. } => {
             check_mutants(usize::from(threads), None, None, &mut out)
@@ -133,13 +139,13 @@ fn main() -> ExitCode {
             let (sessions, logins) =
                 (|entry: &Entry| entry.quick || !bounded, |entry: &ProfileEntry| entry.quick || !bounded);
             let locations = |entry: &LocationEntry| entry.quick || !bounded;
-            check_all(sessions, logins, locations, true, usize::from(threads), &mut out)
+            check_all(sessions, logins, locations, [true; 2], usize::from(threads), &mut out)
         }
         Command::Check { model: Some(model), threads, .. } => check_all(
             |entry| entry.name == model.name,
             |_| false,
             |_| false,
-            false,
+            [false; 2],
             usize::from(threads),
             &mut out,
         ),
@@ -312,6 +318,7 @@ fn list(out: &mut impl Write) -> io::Result<bool> {
         writeln!(out, "{:<24} {} (check --location{longer})", entry.name, entry.about)?;
     }
     writeln!(out, "{:<24} {} (check --instants)", InstantModel::NAME, InstantModel::ABOUT)?;
+    writeln!(out, "{:<24} {} (check --links)", KeptLinkModel::NAME, KeptLinkModel::ABOUT)?;
     Ok(true)
 }
 
@@ -319,7 +326,7 @@ fn check_all(
     chosen: impl Fn(&Entry) -> bool,
     logins: impl Fn(&ProfileEntry) -> bool,
     locations: impl Fn(&LocationEntry) -> bool,
-    instants: bool,
+    [instants, links]: [bool; 2],
     threads: usize,
     out: &mut impl Write,
 ) -> io::Result<bool> {
@@ -346,6 +353,11 @@ fn check_all(
     if instants {
         let report = check::check_instants(options);
         writeln!(out, "{}: {}\n{report}", InstantModel::NAME, InstantModel::ABOUT)?;
+        good &= report.is_good();
+    }
+    if links {
+        let report = check::check_kept_link(options);
+        writeln!(out, "{}: {}\n{report}", KeptLinkModel::NAME, KeptLinkModel::ABOUT)?;
         good &= report.is_good();
     }
     writeln!(out, "{}", if good { "all properties hold" } else { "FAILED" })?;

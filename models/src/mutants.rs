@@ -121,7 +121,7 @@ pub fn check_mutants(
     use antiphon_spec::mutant::{Catcher, Mutant, select};
 
     use crate::{
-        check::{check_instants, check_locations, check_profiles},
+        check::{check_instants, check_kept_link, check_locations, check_profiles},
         locations::LOCATIONS,
         profiles::PROFILES,
     };
@@ -146,6 +146,8 @@ pub fn check_mutants(
             })
         } else if mutant.breaks().starts_with("INST-") {
             Some(check_instants(options)).filter(|report| caught_by(report).is_some())
+        } else if mutant.breaks().starts_with("LINK-") {
+            Some(check_kept_link(options)).filter(|report| caught_by(report).is_some())
         } else {
             hunt(threads, model)
         };
@@ -204,7 +206,7 @@ mod tests {
             let is_there = catalogue::find(&row.model).is_some()
                 || crate::profiles::find(&row.model).is_some()
                 || crate::locations::find(&row.model).is_some()
-                || row.model == crate::InstantModel::NAME;
+                || [crate::InstantModel::NAME, crate::KeptLinkModel::NAME].contains(&row.model.as_str());
             assert!(is_there, "{}: {}", row.mutant, row.model);
         }
     }

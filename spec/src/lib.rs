@@ -12,6 +12,7 @@ pub mod error_code;
 pub mod identity;
 pub mod instant;
 pub mod limits;
+pub mod link;
 pub mod location;
 pub mod machine;
 pub mod media_type;

@@ -110,6 +110,18 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a requester waits for an answer.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
 
+/// Longest time for which a kept link is without a connection, which makes the ends of a link be noticed that much later.
+pub const LINK_PATIENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How long a client waits between two attempts to resume a link.
+pub const LINK_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many counted messages of a kept link come at most before the receiver says that it has them.
+pub const LINK_HAVE_INTERVAL: u64 = 32;
+
+/// Most messages that a client keeps for one link: what waits in a queue, and what is under way.
+pub const LINK_KEPT_MAX: usize = 256;
+
 /// How long the sender of an instant message waits until it tells its user that it could not be delivered: a lookup, and
 /// two dials.
 pub const INSTANT_DEADLINE: Duration = Duration::from_secs(30);

@@ -100,6 +100,26 @@ mutants! {
     MediaTypesIgnored = "media-types-ignored" breaks "SESS-175" caught by Suite,
     /// A member takes what it has not listed.
     MediaTypeUnchecked = "media-type-unchecked" breaks "SESS-176" caught by Suite,
+    /// Who resumes a link sends nothing again.
+    KeptForgotten = "kept-forgotten" breaks "LINK-014" caught by Both,
+    /// Who resumes a link sends again what the peer has received.
+    KeptSentTwice = "kept-sent-twice" breaks "LINK-014" caught by Both,
+    /// Who resumes a link says how much it had received when it last said so.
+    ResumedFromLastHave = "resumed-from-last-have" breaks "LINK-013" caught by Both,
+    /// A sender keeps nothing of what is said while there is no connection.
+    SaidInTheGapForgotten = "said-in-the-gap-forgotten" breaks "LINK-005" caught by Both,
+    /// A link is resumed for whoever names it.
+    ResumedForAnyKey = "resumed-for-any-key" breaks "LINK-012" caught by Suite,
+    /// A `resume` that comes late takes the link back from a later one.
+    OldResumeTaken = "old-resume-taken" breaks "LINK-012" caught by Both,
+    /// A count is believed that can't be.
+    CountBelieved = "count-believed" breaks "LINK-007" caught by Suite,
+    /// A receiver never says what it has.
+    HaveUnsaid = "have-unsaid" breaks "LINK-006" caught by Suite,
+    /// A link waits for a connection for ever.
+    PatienceEndless = "patience-endless" breaks "LINK-016" caught by Both,
+    /// A lost connection is a lost link, kept or not.
+    LinkNotResumed = "link-not-resumed" breaks "LINK-009" caught by Suite,
     /// An instant message that comes a second time is shown a second time.
     InstantShownAgain = "instant-shown-again" breaks "INST-011" caught by Both,
     /// An instant message that nobody is shown is acknowledged.

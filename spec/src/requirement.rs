@@ -89,6 +89,7 @@ pub const CHAPTERS: &[Chapter] = chapters! {
     "ADDR" in "lookup.md",
     "RELAY" in "relay.md",
     "LOC" in "location.md",
+    "LINK" in "links.md",
     "SESS" in "sessions.md",
     "INST" in "instant.md",
     "LIM" in "limits.md",

@@ -189,7 +189,20 @@ impl Town {
         Client::over(self.ground.start(name, command)).await
     }
 
-    /// The arguments with which a client is started.
+    /// As [`Town::citizen`], and the client waits as long as it may for a link to go on.
+    pub async fn patient_citizen(&self, name: &str, home: &Service, local: &Service) -> Client {
+        let mut arguments = self.client_arguments(name, home, local);
+        // Without the last option and its value.
+        arguments.truncate(arguments.len().saturating_sub(2));
+        let mut command = self.ground.command(name, &arguments);
+        command.arg("--json");
+        let mut client = Client::over(self.ground.start(name, command)).await;
+        client.registers().await;
+        client.logs_in().await;
+        client
+    }
+
+    /// The arguments with which a client is started: one that waits a second for a link to go on, and no more.
     #[must_use]
     pub fn client_arguments(&self, name: &str, home: &Service, local: &Service) -> Vec<String> {
         let at = |server: &Service, address: SocketAddr| format!("{}={address}", server.name);
@@ -199,6 +212,7 @@ impl Town {
             ("--server", at(local, local.listen)),
             ("--registration", at(home, home.registration())),
             ("--listen", format!("{}:0", self.ground.address(name))),
+            ("--link-patience", "1".to_owned()),
         ];
         let pairs = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         std::iter::once("client".to_owned()).chain(pairs).collect()

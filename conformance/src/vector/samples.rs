@@ -8,7 +8,13 @@ use antiphon_spec::{
     identity::{KeyHash, ObjectHandle, UserHandle},
     media_type::MediaTypes,
     message::{
-        client_client::*, client_server::*, common::*, location::*, registration::*, relay::*,
+        client_client::*,
+        client_server::*,
+        common::*,
+        link::{Counted, Keep, Kept, LinkName, Patience, Resume},
+        location::*,
+        registration::*,
+        relay::*,
         server_server::*,
     },
     policy::{HandleSet, Preferences, Verdict},
@@ -403,6 +409,14 @@ fn client_client(samples: &mut Samples) -> Made<()> {
     for (name, message) in [
         ("instant", ClientMessage::Instant(instant)),
         ("instant-received", ClientMessage::InstantReceived(InstantReceived { id })),
+        ("keep", ClientMessage::Keep(Keep { link: LinkName([8; 16]), patience: Patience::MAX })),
+        ("kept", ClientMessage::Kept(Kept { patience: Patience::MAX })),
+        ("have", ClientMessage::Have(Counted { received: 32 })),
+        (
+            "resume",
+            ClientMessage::Resume(Resume { link: LinkName([8; 16]), attempt: 1, session, received: 33 }),
+        ),
+        ("resumed", ClientMessage::Resumed(Counted { received: 0 })),
     ] {
         samples.add(name, Channel::ClientClient, Direction::FromDialler, &message)?;
     }

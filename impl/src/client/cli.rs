@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use antiphon_protocol::certificate;
 use antiphon_spec::{
     identity::ContactAddress,
+    limits::LINK_PATIENCE_MAX,
     media_type::{InvalidMediaTypes, MediaType, MediaTypes},
 };
 use rustls::pki_types::CertificateDer;
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// The media types that can be shown, besides text/plain; the identity folder keeps them.
     #[arg(long, value_name = "TYPE/SUBTYPE,..", value_delimiter = ',')]
     pub media_types: Option<Vec<MediaType>>,
+    /// For how many seconds, 0 to 15, another client may be without a connection before it counts as lost.
+    #[arg(long, value_name = "SECONDS", default_value_t = LINK_PATIENCE_MAX.as_secs(), value_parser = clap::value_parser!(u64).range(..=LINK_PATIENCE_MAX.as_secs()))]
+    pub link_patience: u64,
     /// Read commands and write events as JSON lines.
     #[arg(long)]
     pub json: bool,
@@ -109,6 +113,8 @@ impl Arguments {
             listen: self.listen,
             advertise: self.advertise,
             media_types: self.media_types.clone().map(media_types).transpose()?,
+            // No seconds is no patience.
+            patience: self.link_patience.try_into().ok(),
             ..Settings::new(&self.identity)
         })
     }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     engine::{Incoming, Input},
-    link::{Heard, LinkConnection, for_engine, refuse},
+    link::{First, LinkConnection, first, refuse},
     settings::{HALF_OPEN_LIFETIME, HALF_OPEN_MAX, HANDSHAKES_MAX},
     stream::{LinkStream, Way},
 };
@@ -118,7 +118,7 @@ async fn take(known: Known, inputs: mpsc::Sender<Input>, permit: OwnedSemaphoreP
 /// The first message that is more than a sign of life; an error is the code to close with.
 //= spec/text/wire.md#greeting
 //# WIRE-044: An accepting end MUST close with `deadline` when the dialler's first message hasn't come 10 seconds after the greeting.
-async fn first_message(connection: &mut LinkConnection) -> Result<Heard, Option<ErrorCode>> {
+async fn first_message(connection: &mut LinkConnection) -> Result<First, Option<ErrorCode>> {
     let greeted = Instant::now();
     let mut deadline = greeted + GREETING_DEADLINE;
     loop {
@@ -135,7 +135,7 @@ async fn first_message(connection: &mut LinkConnection) -> Result<Heard, Option<
             let pong = ClientMessage::pong(ping.number);
             timeout_at(deadline, connection.send(&pong)).await.map_err(|_| None)?.map_err(|_| None)?;
         }
-        if let Some(message) = for_engine(message) {
+        if let Some(message) = first(message).map_err(Some)? {
             return Ok(message);
         }
     }

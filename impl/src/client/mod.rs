@@ -127,6 +127,7 @@ impl Client {
         let (inputs, inputs_out) = mpsc::channel(INPUTS_MAX);
         let shown = Shown::unsaid();
         let engine = Engine::new(Parts {
+            patience: settings.patience,
             folder,
             configuration,
             key,

@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use antiphon_spec::{
     identity::{ContactAddress, ServerName},
     media_type::MediaTypes,
+    message::link::Patience,
 };
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub(super) const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(120);
 /// Most frames that wait for one peer. They are shared with the queues of the other members; 256 is a full window
 /// of messages and of acknowledgements, with room for a coordinator's orders.
 pub(super) const LINK_QUEUE_MAX: usize = 256;
+
+/// Most new connections that wait to be taken by one link.
+pub(super) const OFFERS_MAX: usize = 4;
 
 /// Most inputs that wait for the engine; whoever brings one more waits.
 pub(super) const INPUTS_MAX: usize = 1024;
@@ -140,6 +144,8 @@ pub struct Settings {
     /// The media types, besides plain text, that whoever runs the client can show; without any, what the identity folder
     /// says.
     pub media_types: Option<MediaTypes>,
+    /// For how long a link may be without a connection before its peer is lost; without it none is kept.
+    pub patience: Option<Patience>,
 }
 
 impl Settings {
@@ -154,6 +160,7 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
             media_types: None,
+            patience: Some(Patience::MAX),
         }
     }
 }

@@ -143,6 +143,11 @@ fn peer_message(message: &MessageBytes) -> Result<PeerMessage, BadQuestion> {
         ClientMessage::Session(message) => Ok(PeerMessage::Session(message)),
         ClientMessage::Instant(_)
         | ClientMessage::InstantReceived(_)
+        | ClientMessage::Keep(_)
+        | ClientMessage::Kept(_)
+        | ClientMessage::Have(_)
+        | ClientMessage::Resume(_)
+        | ClientMessage::Resumed(_)
         | ClientMessage::Greeting(_)
         | ClientMessage::Ping(_)
         | ClientMessage::Pong(_)

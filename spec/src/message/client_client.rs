@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{Error, Goodbye, Greeting, Ping, Pong};
+use super::{
+    common::{Error, Goodbye, Greeting, Ping, Pong},
+    link::{Counted, Keep, Kept, Resume},
+};
 use crate::{
     error_code::ErrorCode,
     identity::{UserHandle, as_bytes},
@@ -33,6 +36,16 @@ pub enum ClientMessage {
     Instant(Instant),
     /// The answer to it.
     InstantReceived(InstantReceived),
+    /// The link is to be kept; only from the client that has dialled it.
+    Keep(Keep),
+    /// The link is kept.
+    Kept(Kept),
+    /// So many messages have been received.
+    Have(Counted),
+    /// The link goes on over this connection.
+    Resume(Resume),
+    /// The link goes on.
+    Resumed(Counted),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.

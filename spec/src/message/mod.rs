@@ -6,6 +6,7 @@
 pub mod client_client;
 pub mod client_server;
 pub mod common;
+pub mod link;
 pub mod location;
 pub mod registration;
 pub mod relay;

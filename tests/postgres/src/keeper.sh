@@ -33,12 +33,22 @@ start() {
   return 1
 }
 
+# A backend whose parent is gone may still answer what it was asked: a crash takes all of them.
+crash() {
+  postmaster=$(head -n 1 "$folder/data/postmaster.pid")
+  kill -STOP "$postmaster"
+  for stat in /proc/[0-9]*/stat; do
+    if read -r pid _ _ parent _ <"$stat" && [ "$parent" = "$postmaster" ]; then kill -9 "$pid"; fi
+  done 2>/dev/null
+  kill -9 "$postmaster"
+}
+
 start
 echo "$folder"
 while read -r word name; do
   case $word in
     start) start ;;
-    crash) kill -9 "$(head -n 1 "$folder/data/postmaster.pid")" ;;
+    crash) crash ;;
     create) createdb -h "$folder" -U antiphon "$name" </dev/null ;;
     run) psql -q -v ON_ERROR_STOP=1 -h "$folder" -U antiphon -d "${name%% *}" -c "${name#* }" </dev/null >/dev/null ;;
   esac

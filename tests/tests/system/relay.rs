@@ -85,3 +85,30 @@ async fn relayed_links_end_with_the_server() {
     alice.brings_in(&session, &mut bob, &mut []).await;
     talk(&session, &mut alice, &mut bob, "back again").await;
 }
+
+#[tokio::test]
+async fn relayed_links_go_on_when_the_server_comes_back_in_time() {
+    let town = Town::found(PROGRAM).await;
+    let (home1, mut home2) = (town.server("home1.example").await, town.server("home2.example").await);
+    let mut alice = town.patient_citizen("alice", &home1, &home1).await;
+    let mut bob = town.patient_citizen("bob", &home2, &home2).await;
+    let session = alice.creates().await;
+    alice.brings_in(&session, &mut bob, &mut []).await;
+    linked(&mut bob, &session, alice.handle(), "relayed").await;
+    talk(&session, &mut alice, &mut bob, "before").await;
+    home2.crash().await;
+    for text in ["to nobody yet", "and another"] {
+        alice.says(&session, text).await;
+    }
+    home2.start_again().await;
+    bob.sees(json!({"event": "logged-in", "epoch": 2})).await;
+    bob.hears(3).await;
+    talk(&session, &mut bob, &mut alice, "after").await;
+    let heard: Vec<&str> = bob.heard().iter().map(|heard| heard.text.as_str()).collect();
+    assert_eq!(heard, ["before", "to nobody yet", "and another", "after"]);
+    // Nobody was lost: the epoch is the one that Bob came with.
+    for client in [&mut alice, &mut bob] {
+        let members = client.done(json!({"command": "members", "session": session}), "members").await;
+        assert_eq!(members["number"], 1, "{members}");
+    }
+}

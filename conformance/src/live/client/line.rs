@@ -8,6 +8,7 @@ use std::time::Duration;
 use antiphon_protocol::{
     cbor,
     certificate::VerifiedPeer,
+    channel::Channel,
     connection::Connection,
     key::PublicKey,
     message::{ChannelMessage, LinkMessage},
@@ -16,8 +17,12 @@ use antiphon_protocol::{
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
-    message::client_client::{
-        ClientMessage, Commit, InvitationBody, InvitationMessage, PeerMessage, SessionBody, SessionMessage,
+    message::{
+        client_client::{
+            ClientMessage, Commit, InvitationBody, InvitationMessage, PeerMessage, SessionBody,
+            SessionMessage,
+        },
+        link::Keep,
     },
     session::{Epoch, SessionId},
 };
@@ -33,6 +38,8 @@ pub(super) struct Line<Out, In> {
     /// Who is at the other end, as the certificate proves it; nobody where it proves no user.
     pub(super) peer: Option<Peer>,
     key: Option<PublicKey>,
+    /// What a client that has dialled a link offers beside all else that it says.
+    offer: Option<Keep>,
 }
 
 /// A link with another client, from whichever end.
@@ -44,7 +51,7 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
         verified: Option<&VerifiedPeer>,
     ) -> Self {
         let peer = verified.and_then(VerifiedPeer::peer);
-        Self { connection, peer, key: verified.map(|verified| verified.key().clone()) }
+        Self { connection, peer, key: verified.map(|verified| verified.key().clone()), offer: None }
     }
 
     /// The key that the client has proved here.
@@ -73,10 +80,20 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
 
     /// The next message of whatever kind; none where TLS was closed properly.
     pub(super) async fn read(&mut self) -> Result<Option<In>, Failure> {
-        let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
-        let frame =
-            frame.map_err(|_| Failure::unexpected("a message, or the end of the connection", "neither"))?;
-        let Some(frame) = frame.map_err(ended)? else { return Ok(None) };
+        let frame = loop {
+            let frame = timeout(PATIENCE, self.connection.reader().receive_frame()).await;
+            let frame = frame
+                .map_err(|_| Failure::unexpected("a message, or the end of the connection", "neither"))?;
+            let Some(frame) = frame.map_err(ended)? else { return Ok(None) };
+            match offer::<In>(&frame) {
+                // The client asks once at most (LINK-001).
+                Some(_) if self.offer.is_some() => {
+                    return Err(Failure::unexpected("no second keep", hex::encode(&frame)));
+                }
+                Some(keep) => self.offer = Some(keep),
+                None => break frame,
+            }
+        };
         let decoded = cbor::decode(&frame);
         decoded.map(Some).map_err(|error| {
             Failure::unexpected("a message of the grammar", format!("{error}: {}", hex::encode(&frame)))
@@ -132,7 +149,7 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
             let Ok(Some(frame)) = frame else { return Ok(()) };
             let message: In = cbor::decode(&frame)
                 .map_err(|error| Failure::unexpected("a message of the grammar", error))?;
-            if message.link().is_none() {
+            if message.link().is_none() && offer::<In>(&frame).is_none() {
                 return Err(Failure::unexpected("the end of the connection", shown(&message)));
             }
         }
@@ -192,6 +209,12 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
 }
 
 impl Link {
+    /// What the client, which has dialled, offers.
+    pub(super) async fn offered(&mut self) -> Result<Keep, Failure> {
+        self.alive().await?;
+        self.offer.ok_or_else(|| Failure::unexpected("keep", "no offer to keep the link"))
+    }
+
     /// Says a step of an invitation.
     pub(super) async fn invitation(
         &mut self,
@@ -267,6 +290,14 @@ impl Link {
     ) -> Result<(), Failure> {
         let got = self.invited(session).await?;
         if got == body { Ok(()) } else { Err(Failure::unexpected(shown(&body), shown(&got))) }
+    }
+}
+
+/// A client that has dialled may offer at any time to keep the link; no case but those of kept links cares.
+fn offer<In: ChannelMessage>(frame: &[u8]) -> Option<Keep> {
+    match (In::CHANNEL, cbor::decode(frame)) {
+        (Channel::ClientClient, Ok(ClientMessage::Keep(keep))) => Some(keep),
+        _ => None,
     }
 }
 

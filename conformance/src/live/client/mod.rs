@@ -24,6 +24,7 @@ mod dialling;
 mod instants;
 mod invitee;
 mod inviter;
+mod kept;
 mod links;
 mod login;
 mod member;
@@ -54,6 +55,7 @@ use live_cases;
 /// Those first that have cases which wait for a deadline of ten seconds; the others run meanwhile.
 const ALL: &[&[LiveCase]] = &[
     links::CASES,
+    kept::CASES,
     instants::CASES,
     relay::CASES,
     dialling::CASES,

@@ -17,6 +17,7 @@ use super::{Deadline, Engine, Input, Me, links::Place};
 use crate::client::{
     event::{ClientEvent, Refusal},
     identity::Account,
+    link::LinkId,
     registration::{self, RegistrationError},
     server_link::{self, Answer, Ask, LoginFailure, News, Tell, Token},
     settings::{RECONNECT_BASE, RECONNECT_CAP, RENEWAL_INTERVAL, SERVER_QUEUE_MAX},
@@ -51,6 +52,10 @@ pub(super) enum Purpose {
     Link { place: Place, target: Option<Target> },
     /// A relayed link.
     Call { place: Place, target: Option<Target> },
+    /// The address for a link that goes on.
+    LinkAgain(LinkId),
+    /// A relayed link for one that goes on.
+    CallAgain(LinkId),
     /// The command `set-preferences`.
     Preferences { id: Option<u64>, preferences: Preferences },
     /// The command `logout`, or `quit`.
@@ -363,6 +368,18 @@ impl Engine {
                 let stream = if let Answer::Relayed(stream) = answer { Some(stream) } else { None };
                 self.relay_opened(place, target, token, stream);
             }
+            (Purpose::LinkAgain(id), answer) => {
+                self.address_told_again(
+                    id,
+                    if let Answer::Address(address) = answer { Some(address) } else { None },
+                );
+            }
+            (Purpose::CallAgain(id), answer) => {
+                self.relay_opened_again(
+                    id,
+                    if let Answer::Relayed(stream) = answer { Some(stream) } else { None },
+                );
+            }
             (Purpose::Preferences { id, preferences }, Answer::PreferencesSet(new)) => {
                 if let Login::In { version, .. } = &mut self.login {
                     *version = new;
@@ -403,6 +420,7 @@ impl Engine {
                 Purpose::Link { place, .. } | Purpose::Call { place, .. } => {
                     self.relay_opened(place, None, token, None);
                 }
+                Purpose::LinkAgain(id) | Purpose::CallAgain(id) => self.relay_opened_again(id, None),
                 Purpose::Preferences { id, .. } => {
                     self.refuse_command(id, "set-preferences", Refusal::Unreachable);
                 }

@@ -175,7 +175,11 @@ impl Engine {
     fn owes_answers(&self) -> bool {
         let pending = self.pending.values().any(|purpose| match purpose {
             Purpose::Lookup { .. } | Purpose::Preferences { .. } | Purpose::Logout { id: Some(_) } => true,
-            Purpose::Link { .. } | Purpose::Call { .. } | Purpose::Logout { id: None } => false,
+            Purpose::Link { .. }
+            | Purpose::Call { .. }
+            | Purpose::LinkAgain(_)
+            | Purpose::CallAgain(_)
+            | Purpose::Logout { id: None } => false,
         });
         let registering = matches!(self.registering, Some(RegistrationCause::Command(_)));
         let logging_in = matches!(self.login, Login::Asked { command: Some(_), .. });

@@ -12,6 +12,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, KeyHash, Peer, UserHandle},
+    link::Link as LinkMachine,
     machine::Context,
     message::client_client::{
         ClientMessage, InvitationBody, InvitationMessage, PeerMessage, Reject, SessionBody, SessionMessage,
@@ -32,10 +33,10 @@ use crate::{
     client::{
         command::SessionName,
         event::{ClientEvent, Refusal},
-        link::{self, Heard, LinkConnection, LinkId},
+        link::{self, First, Heard, LinkConnection, LinkId, Served},
         registration::chain,
         server_link::{Ask, Token},
-        settings::{DIRECT_PATIENCE, INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, SESSIONS_MAX},
+        settings::{DIRECT_PATIENCE, INVITATIONS_PER_INVITER_MAX, LINK_QUEUE_MAX, OFFERS_MAX, SESSIONS_MAX},
         stream::{LinkStream, Way},
     },
     mutant::{Mutant, active},
@@ -190,7 +191,11 @@ impl Engine {
             self.refuse_link(connection, None, Some(ErrorCode::CertificateRefused), ());
             return self.link_failed(&place);
         };
-        match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
+        let Some(machine) = self.dialled_link(&place) else {
+            self.refuse_link(connection, None, None, ());
+            return self.link_failed(&place);
+        };
+        match self.adopt(place.clone(), id, (peer.clone(), target), &verified, (connection, machine)) {
             Ok(()) => {
                 self.tell_linked(&place, way);
                 self.step(place.0, Event::LinkUp { peer });
@@ -207,9 +212,9 @@ impl Engine {
         &mut self,
         place: Place,
         id: LinkId,
-        peer: Peer,
+        (peer, target): (Peer, Option<Target>),
         verified: &VerifiedPeer,
-        connection: LinkConnection,
+        (connection, machine): (LinkConnection, LinkMachine<Bytes>),
     ) -> Result<(), Box<LinkConnection>> {
         let Some(me) = &mut self.me else { return Err(Box::new(connection)) };
         let Some(slot) = self.links.take_slot() else { return Err(Box::new(connection)) };
@@ -217,10 +222,20 @@ impl Engine {
             return Err(Box::new(connection));
         }
         let (queue, outgoing) = mpsc::channel(LINK_QUEUE_MAX);
-        let serving = link::serve(id, connection, (queue.clone(), outgoing), self.inputs.clone(), slot);
-        let task = self.tasks.spawn(serving);
+        let (offers, offered) = mpsc::channel(OFFERS_MAX);
+        let served = Served {
+            id,
+            session: place.0,
+            connection,
+            link: machine,
+            outgoing,
+            offers: offered,
+            inputs: self.inputs.clone(),
+            slot,
+        };
+        let task = self.tasks.spawn(link::serve(served));
         let proved = verified.key().key_hash();
-        self.links.put(place, Link::Up(Up { id, peer, proved, queue, task }));
+        self.links.put(place, Link::Up(Up { id, peer, proved, target, queue, offers, task }));
         Ok(())
     }
 
@@ -244,7 +259,11 @@ impl Engine {
             // What a client says to itself does not come over a link.
             return self.refuse_incoming(incoming, ErrorCode::Forbidden);
         }
-        match incoming.message.clone() {
+        let message = match incoming.message.clone() {
+            First::Message(message) => message,
+            First::Resume(resume) => return self.resumed(incoming, &peer, resume),
+        };
+        match message {
             Heard::Instant(message) => self.instant_came(incoming, peer, message),
             Heard::Peer(PeerMessage::Invitation(message)) => match &message.body {
                 InvitationBody::Invite(_) => self.invited(incoming, peer, &message),
@@ -354,7 +373,8 @@ impl Engine {
     fn adopt_incoming(&mut self, incoming: Incoming, place: &Place, peer: &Peer) -> bool {
         let Incoming { peer: verified, way, connection, message: _, permit } = incoming;
         let id = self.links.next_id();
-        match self.adopt(place.clone(), id, peer.clone(), &verified, connection) {
+        let machine = LinkMachine::accepted(verified.key().key_hash(), self.patience);
+        match self.adopt(place.clone(), id, (peer.clone(), None), &verified, (connection, machine)) {
             Ok(()) => {
                 self.tell_linked(place, way);
                 true
@@ -400,7 +420,7 @@ enum Over {
 }
 
 /// Dials an address: shorter than the protocol allows, since there is another way.
-async fn dial_address(
+pub(super) async fn dial_address(
     dialler: &Dialler,
     address: ContactAddress,
     whom: &Identity,
@@ -416,7 +436,7 @@ async fn dial_address(
 }
 
 /// Whether the peer was not there: one that was, and refused, is not to be bothered again.
-fn may_be_relayed(error: &DialError) -> bool {
+pub(super) fn may_be_relayed(error: &DialError) -> bool {
     matches!(
         error,
         DialError::Unreachable { .. }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{KeyHash, Peer, UserHandle},
-    session::SessionId,
+    session::{SessionId, Target},
 };
 use bytes::Bytes;
 use tokio::{
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::client::{
-    link::{LinkId, Outgoing},
+    link::{LinkId, Offer, Outgoing},
     server_link::Token,
     settings::LINKS_MAX,
 };
@@ -41,7 +41,11 @@ pub(super) struct Up {
     pub(super) peer: Peer,
     /// The key that the peer proved.
     pub(super) proved: KeyHash,
+    /// Which member it is to be, where it is one: for a relayed link, if the peer is to be dialled again.
+    pub(super) target: Option<Target>,
     pub(super) queue: mpsc::Sender<Outgoing>,
+    /// New connections for it.
+    pub(super) offers: mpsc::Sender<Offer>,
     pub(super) task: AbortHandle,
 }
 
@@ -100,6 +104,15 @@ impl Links {
         let place = self.names.get(&id)?;
         match self.places.get(place)? {
             Link::Up(up) => Some((place.clone(), up.peer.clone())),
+            Link::Asking(_) | Link::Dialling(..) => None,
+        }
+    }
+
+    /// A link that stands.
+    pub(super) fn up(&self, id: LinkId) -> Option<(&Place, &Up)> {
+        let (place, link) = self.places.get_key_value(self.names.get(&id)?)?;
+        match link {
+            Link::Up(up) => Some((place, up)),
             Link::Asking(_) | Link::Dialling(..) => None,
         }
     }

@@ -11,6 +11,7 @@ mod entropy;
 mod instants;
 mod linking;
 mod links;
+mod resuming;
 mod sessions;
 
 use std::{
@@ -30,6 +31,7 @@ use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, KeyHash, Peer, UserHandle},
     instant::{Inbox, Step},
+    message::link::Patience,
     policy::Preferences,
     session::{Member, RelayTag, Session, SessionId, Target, Timer},
 };
@@ -53,7 +55,7 @@ use super::{
     event::{ClientEvent, INTERFACE, Output, Refusal},
     events::Shown,
     identity::{Account, Configuration, IdentityFolder},
-    link::{Heard, LinkConnection, LinkId},
+    link::{First, Heard, LinkConnection, LinkId},
     listener,
     registration::RegistrationError,
     server_link::{News, Token},
@@ -71,6 +73,10 @@ pub(super) enum Input {
     Dialled(Box<Dialled>),
     /// A message came over a link.
     LinkMessage(LinkId, Heard),
+    /// A link has lost its connection, and the peer is to be dialled again.
+    LinkDown(LinkId),
+    /// It can't be dialled at its address.
+    RelayAgain(LinkId),
     /// A link ended that the engine did not close.
     LinkEnded {
         /// Which.
@@ -90,7 +96,7 @@ pub(super) struct Incoming {
     pub(super) peer: VerifiedPeer,
     pub(super) way: Way,
     pub(super) connection: LinkConnection,
-    pub(super) message: Heard,
+    pub(super) message: First,
     /// The link's place among those that nobody has claimed.
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -163,6 +169,8 @@ pub(super) struct Engine {
     clock: Clock,
     listener: Arc<TcpListener>,
     address: ContactAddress,
+    /// For how long a link may be without a connection; none is kept without it.
+    patience: Option<Patience>,
 
     me: Option<Me>,
     /// The registration that is under way.
@@ -214,6 +222,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) listener: TcpListener,
     pub(super) address: ContactAddress,
+    pub(super) patience: Option<Patience>,
     pub(super) account: Option<Account>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) events: mpsc::Sender<Output>,
@@ -231,6 +240,7 @@ impl Engine {
             clock: parts.clock,
             listener: Arc::new(parts.listener),
             address: parts.address,
+            patience: parts.patience,
             me: None,
             registering: None,
             login: Login::Out,
@@ -334,6 +344,8 @@ impl Engine {
             Input::Accepted(incoming) => self.accepted(*incoming),
             Input::Dialled(dialled) => self.dialled(*dialled),
             Input::LinkMessage(id, message) => self.received(id, message),
+            Input::LinkDown(id) => self.dial_again(id),
+            Input::RelayAgain(id) => self.call_again(id),
             Input::LinkEnded { id, closed } => self.link_ended(id, closed),
             Input::Server(generation, news) => self.server_news(generation, news),
             Input::Registered(cause, result) => self.registered(cause, result),
