@@ -81,6 +81,14 @@ mutants! {
     ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
     /// A server makes a new account each time that a key is registered.
     RegistrationRepeated = "registration-repeated" breaks "REG-007",
+    /// A server replaces a key without the consent of whoever holds it.
+    ConsentUnchecked = "consent-unchecked" breaks "REG-028",
+    /// A server makes a new account for a key that was replaced.
+    ReplacedKeyRegistered = "replaced-key-registered" breaks "REG-033",
+    /// A home server takes the certificate of a key that was replaced.
+    ReplacedCertificateAccepted = "replaced-certificate-accepted" breaks "REG-034",
+    /// A home server lets the login stand whose key was replaced.
+    RotatedLoginKept = "rotated-login-kept" breaks "REG-035",
     /// A server goes on with the certificate that it was started with.
     CertificateKept = "certificate-kept" breaks "CERT-034",
     /// A server ends its connections when its certificate is replaced.

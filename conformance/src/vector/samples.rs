@@ -176,9 +176,28 @@ fn registration(samples: &mut Samples) -> Made<()> {
         Direction::FromDialler,
         &ToRegistrar::Register(register),
     )?;
+    let successor = antiphon_protocol::key::KeyPair::from_seed(&[2; 32]).map_err(GeneratorError::new)?;
+    let succession = Succession {
+        key: key.public_key_der().to_vec(),
+        server: handle(1)?.home,
+        successor: successor.public_key_der().to_vec(),
+    };
+    let signed = |by| antiphon_protocol::signed::sign(by, &succession).map_err(GeneratorError::new);
+    let rotate = Rotate {
+        id: ID,
+        key: succession.key.clone(),
+        proof: signed(&successor)?,
+        consent: signed(&key)?,
+        successor: succession.successor.clone(),
+    };
+    samples.add("rotate", Channel::Registration, Direction::FromDialler, &ToRegistrar::Rotate(rotate))?;
     let chain = vec![serde_bytes::ByteBuf::from([0x30, 0]), serde_bytes::ByteBuf::from([0x30, 1, 0])];
     for (name, message) in [
-        ("registered", FromRegistrar::Registered(Registered { id: ID, chain, handle: handle(1)? })),
+        (
+            "registered",
+            FromRegistrar::Registered(Registered { id: ID, chain: chain.clone(), handle: handle(1)? }),
+        ),
+        ("rotated", FromRegistrar::Rotated(Registered { id: ID, chain, handle: handle(1)? })),
         ("refused", FromRegistrar::Refused(Refused { id: ID, code: ErrorCode::ProofRefused })),
     ] {
         samples.add(name, Channel::Registration, Direction::FromAcceptor, &message)?;

@@ -139,6 +139,7 @@ pub(super) async fn register(
                 }
                 FromRegistrar::Pong(_) => {}
                 FromRegistrar::Registered(_)
+                | FromRegistrar::Rotated(_)
                 | FromRegistrar::Refused(_)
                 | FromRegistrar::Greeting(_)
                 | FromRegistrar::Goodbye(_)

@@ -7,18 +7,32 @@ use antiphon_spec::{
     account::login::{Client, ConnectionNumber, Event},
     channel::{Reception, Request as _},
     error_code::ErrorCode,
-    identity::{Identity, UserHandle},
+    identity::{Identity, KeyHash, UserHandle},
     message::client_server::{Address, FromServer, Lookup, ToServer},
     rate::Class,
 };
 use tokio::{net::TcpStream, sync::Semaphore};
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::{Shared, client::ClientHandle, lookup::lookup, relay::Came};
 use crate::{
     mutant::{Mutant, active},
-    net::{Asker, Link, Refuses as _, Serving},
+    net::{self, Asker, Link, Refuses as _, Serving},
 };
+
+/// Whether another key has replaced the one of a user's certificate, as far as this server knows: it is the home.
+//= spec/text/registration.md#replacing-a-key
+//# REG-034: A home server MUST refuse the certificate of a user whose key has been replaced ([CERT-025](certificates.md#refusing)), and close with `certificate-refused` when such a user sends `login` on a connection that is older.
+async fn is_replaced(shared: &Shared, user: &UserHandle, key: Option<KeyHash>) -> bool {
+    let Some(key) = key.filter(|_| user.home == shared.requests.name) else { return false };
+    if active(Mutant::ReplacedCertificateAccepted) {
+        return false;
+    }
+    shared.store.is_replaced(&key).await.unwrap_or_else(|error| {
+        error!(error = net::chain(&error), "it cannot be seen whether a key was replaced");
+        true
+    })
+}
 
 /// Serves one connection of a user's client.
 pub(super) async fn serve(
@@ -27,6 +41,11 @@ pub(super) async fn serve(
     accepted: Accepted<TcpStream>,
     user: UserHandle,
 ) {
+    let key = accepted.peer().map(|peer| peer.key().key_hash());
+    if is_replaced(&shared, &user, key).await {
+        let _ = accepted.refuse::<ToServer>(ErrorCode::CertificateRefused).await;
+        return;
+    }
     let Ok(connection) = accepted.greet::<ToServer>().await else { return };
     let limits = &serving.limits;
     let mut link =
@@ -59,6 +78,10 @@ pub(super) async fn serve(
                 look_up(&shared, &serving, &client, &lookups, request, user.clone());
             }
             ToServer::Login(_) => {
+                if is_replaced(&shared, &user, key).await {
+                    link.outbox().close(Some(ErrorCode::CertificateRefused));
+                    continue;
+                }
                 if let Some(event) = event(number, message) {
                     shared.users.event(&user, event, Some(client.clone())).await;
                 }

@@ -50,6 +50,8 @@ enum What {
     Event(Event),
     /// What the operator asks: the account is to end.
     End,
+    /// What the registrar asks, after a key was replaced: the login is to end.
+    EndLogin,
 }
 
 /// A login that is over at the server that held it.
@@ -86,6 +88,11 @@ impl Home {
     /// Ends an account; it has ended when this is answered with [`Answer::CheckedIn`].
     pub(crate) async fn end(&self, user: ObjectHandle) -> Answer {
         self.send(user, What::End).await
+    }
+
+    /// Ends a user's login, if one stands; it has ended when this is answered with [`Answer::CheckedIn`].
+    pub(crate) async fn end_login(&self, user: ObjectHandle) -> Answer {
+        self.send(user, What::EndLogin).await
     }
 
     async fn send(&self, user: ObjectHandle, what: What) -> Answer {
@@ -166,6 +173,18 @@ async fn one(
     let profile = transaction.profile(command.user).await?;
     let event = match &command.what {
         What::Event(event) => event.clone(),
+        What::EndLogin => {
+            let (mut actions, mut replacement) = (Vec::new(), None);
+            profile.unwrap_or_default().end_login(&mut actions);
+            for action in actions {
+                match action {
+                    Action::Persist(state) => transaction.persist(command.user, &state).await?,
+                    Action::Answer(_) => {}
+                    replace @ Action::Replace { .. } => replacement = told(command.user, replace),
+                }
+            }
+            return Ok((Answer::CheckedIn, replacement));
+        }
         What::End => {
             if !active(Mutant::EndNotDurable) {
                 transaction.end(command.user).await?;

@@ -95,6 +95,7 @@ pub struct Server {
 /// What all connections share.
 #[derive(Debug)]
 struct Shared {
+    store: ServerStore,
     requests: Requests,
     users: Users,
     relays: Relays,
@@ -182,6 +183,7 @@ impl Server {
         let registrar = Registrar {
             issuer,
             store: store.clone(),
+            home: requests.home.clone(),
             location,
             policy,
             codes,
@@ -190,7 +192,8 @@ impl Server {
         };
         let relays = Relays::new(&requests, &users, &serving, &asking);
         let connections = AtomicU64::new(0);
-        let shared = Shared { requests, users: users.clone(), relays, rates, connections };
+        let shared =
+            Shared { store: store.clone(), requests, users: users.clone(), relays, rates, connections };
         listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
         // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
         let first = upkeep.insert().await;

@@ -17,11 +17,15 @@ use antiphon_protocol::{
     tls::{Clock, Current, now},
 };
 use antiphon_spec::{
-    channel::receive_at_registrar,
+    account::profile::Answer,
+    channel::{Request as _, receive_at_registrar},
     error_code::ErrorCode,
     identity::{KeyHash, ObjectHandle, UserHandle},
     limits::USER_CERTIFICATE_LIFETIME,
-    message::registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
+    message::common::RequestId,
+    message::registration::{
+        FromRegistrar, Possession, Register, Registered, Rotate, Succession, ToRegistrar,
+    },
     rate::Class,
     registration_code::RegistrationCode,
 };
@@ -29,12 +33,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tokio::net::TcpStream;
 use tracing::{debug, error, info};
 
-use super::location::Location;
+use super::{home::Home, location::Location};
 use crate::{
     config::{GivenCode, RegistrationPolicy},
     mutant::{Mutant, active},
     net::{self, Asker, Link, Origin, Rates, Refuses as _, Serving, respond},
-    store::{Account, CodeHash, ServerStore, StoreError},
+    store::{Account, CodeHash, Rotated, ServerStore, StoreError},
 };
 
 /// What makes accounts.
@@ -42,6 +46,7 @@ use crate::{
 pub(crate) struct Registrar {
     pub(crate) issuer: Current<Arc<UserIssuer>>,
     pub(crate) store: ServerStore,
+    pub(crate) home: Home,
     pub(crate) location: Location,
     pub(crate) policy: RegistrationPolicy,
     pub(crate) codes: Codes,
@@ -82,19 +87,20 @@ impl Registrar {
     }
 
     async fn answer(&self, request: ToRegistrar, from: IpAddr) -> Option<FromRegistrar> {
-        let request = match request {
-            ToRegistrar::Register(request) => request,
-            ToRegistrar::Ping(_) | ToRegistrar::Pong(_) | ToRegistrar::Goodbye(_) | ToRegistrar::Error(_) => {
-                return None;
-            }
-        };
-        let id = request.id;
+        let id = request.question()?.0;
         // Before the proof is looked at: that is what costs.
         if !self.rates.allow(&Asker::Address(from), Class::Register) {
             return Some(FromRegistrar::refused(id, ErrorCode::LimitReached));
         }
-        Some(match self.register(request).await {
-            Ok(registered) => FromRegistrar::Registered(registered),
+        let answer = match request {
+            ToRegistrar::Register(request) => self.register(request).await.map(FromRegistrar::Registered),
+            ToRegistrar::Rotate(request) => self.rotate(request).await.map(FromRegistrar::Rotated),
+            ToRegistrar::Ping(_) | ToRegistrar::Pong(_) | ToRegistrar::Goodbye(_) | ToRegistrar::Error(_) => {
+                return None;
+            }
+        };
+        Some(match answer {
+            Ok(answer) => answer,
             Err(RegistrarError::Refused(code)) => FromRegistrar::refused(id, code),
             Err(error @ (RegistrarError::Store(_) | RegistrarError::Issue(_) | RegistrarError::Key(_))) => {
                 error!(error = net::chain(&error), "a registration cannot be carried out");
@@ -103,15 +109,59 @@ impl Registrar {
         })
     }
 
+    //= spec/text/registration.md#replacing-a-key
+    //# REG-029: A server MUST answer a good `rotate` for a key that has an account with the account's handle and a certificate for the successor, and from then on find the account under the successor.
+    async fn rotate(&self, request: Rotate) -> Result<Registered, RegistrarError> {
+        let (key, successor) =
+            self.prove_succession(&request).ok_or(RegistrarError::Refused(ErrorCode::ProofRefused))?;
+        let account = match self.store.rotate(&key.key_hash(), &successor.key_hash()).await? {
+            Rotated::Account(account) => account,
+            Rotated::NoAccount => return Err(RegistrarError::Refused(ErrorCode::NoSuchUser)),
+            Rotated::Refused => return Err(RegistrarError::Refused(ErrorCode::ProofRefused)),
+        };
+        // After the replacement, so that nobody can log in with the old key in between; each time, in case this server
+        // died in between.
+        if !active(Mutant::RotatedLoginKept) && self.home.end_login(account.user).await != Answer::CheckedIn {
+            return Err(RegistrarError::Refused(ErrorCode::Internal));
+        }
+        info!("the key of an account was replaced");
+        self.certify(request.id, account, &successor)
+    }
+
+    /// The two keys of a request, if both have signed that one takes the other's place, at this server.
+    fn prove_succession(&self, request: &Rotate) -> Option<(PublicKey, PublicKey)> {
+        let key = PublicKey::from_der(&request.key).ok()?;
+        let successor = PublicKey::from_der(&request.successor).ok()?;
+        let is_this = |claims: Succession| {
+            claims.key == request.key
+                && claims.successor == request.successor
+                && claims.server == *self.issuer.now().home()
+        };
+        let has_proved = is_this(signed::verify(&request.proof, &successor).ok()?);
+        let has_consented =
+            active(Mutant::ConsentUnchecked) || is_this(signed::verify(&request.consent, &key).ok()?);
+        (has_proved && has_consented).then_some((key, successor))
+    }
+
     async fn register(&self, request: Register) -> Result<Registered, RegistrarError> {
         let key = self.prove(&request).ok_or(RegistrarError::Refused(ErrorCode::ProofRefused))?;
         let account = self.account(&key, &request.code).await?;
+        self.certify(request.id, account, &key)
+    }
+
+    /// A certificate for the key of an account.
+    fn certify(
+        &self,
+        id: RequestId,
+        account: Account,
+        key: &PublicKey,
+    ) -> Result<Registered, RegistrarError> {
         let issuer = self.issuer.now();
         let handle = UserHandle { id: account.user, home: issuer.home().clone() };
         let validity = Validity::starting(now(&self.clock), USER_CERTIFICATE_LIFETIME);
-        let chain = issuer.issue(&handle, &key, validity, serial()?)?;
+        let chain = issuer.issue(&handle, key, validity, serial()?)?;
         let chain = chain.iter().map(|certificate| serde_bytes::ByteBuf::from(certificate.to_vec()));
-        Ok(Registered { id: request.id, chain: chain.collect(), handle })
+        Ok(Registered { id, chain: chain.collect(), handle })
     }
 
     /// The key of a request, if its possession is proved, to this server.
@@ -140,6 +190,9 @@ impl Registrar {
                 self.codes.judge(code, &self.store).await?;
             }
             return Ok(account);
+        }
+        if self.store.is_replaced(&hash).await? && !active(Mutant::ReplacedKeyRegistered) {
+            return Err(RegistrarError::Refused(ErrorCode::ProofRefused));
         }
         let code = match self.policy {
             RegistrationPolicy::Open => None,

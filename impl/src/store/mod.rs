@@ -36,7 +36,7 @@ use self::{
 use crate::config::{DatabaseUrl, PostgresUrl, Way};
 
 pub(crate) use node::NodeStore;
-pub(crate) use server::{Account, CodeHash, HomeTransaction, ServerStore};
+pub(crate) use server::{Account, CodeHash, HomeTransaction, Rotated, ServerStore};
 
 /// Connections of SQLite for reading: as many as a small machine has cores to use.
 const READERS: u32 = 4;

@@ -51,6 +51,17 @@ mod ending {
 /// Most accounts that are read at once to be ended.
 const ENDINGS_MAX: i64 = 64;
 
+/// What came of the replacement of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotated {
+    /// The successor has the account.
+    Account(Account),
+    /// The key has no account, or has one that has ended.
+    NoAccount,
+    /// The key was replaced by another one, or the successor is not free.
+    Refused,
+}
+
 /// The hash of a registration code: whoever reads the database has no codes to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CodeHash(pub(crate) [u8; 32]);
@@ -149,11 +160,7 @@ impl ServerStore {
     }
 
     pub(crate) async fn account(&self, key: &KeyHash) -> Result<Option<Account>, StoreError> {
-        let row = query("SELECT user_id, ending FROM accounts WHERE key_hash = $1")
-            .bind(key.0.as_slice())
-            .fetch_optional(&mut self.database.read().await?)
-            .await?;
-        row.map(|row| account(&row)).transpose()
+        account_of(&mut self.database.read().await?, key).await
     }
 
     /// How many accounts were made with a registration code.
@@ -197,6 +204,46 @@ impl ServerStore {
             .await?;
         transaction.commit().await?;
         account(&row).map(Some)
+    }
+
+    /// Puts a key in the place of another one that has an account; once more, if that was done before.
+    pub(crate) async fn rotate(&self, key: &KeyHash, successor: &KeyHash) -> Result<Rotated, StoreError> {
+        let mut transaction = self.write().await?;
+        let before = replaced_by(&mut transaction, key).await?;
+        let standing = account_of(&mut transaction, key).await?;
+        let taken = account_of(&mut transaction, successor).await?;
+        let rotated = match (before, standing, taken) {
+            (Some(before), _, Some(account)) if before == *successor && !account.has_ended => {
+                Rotated::Account(account)
+            }
+            (Some(_), _, _) => Rotated::Refused,
+            (None, None, _) => Rotated::NoAccount,
+            (None, Some(account), _) if account.has_ended => Rotated::NoAccount,
+            (None, Some(_), Some(_)) => Rotated::Refused,
+            (None, Some(_), None) if replaced_by(&mut transaction, successor).await?.is_some() => {
+                Rotated::Refused
+            }
+            (None, Some(account), None) => {
+                query("UPDATE accounts SET key_hash = $1 WHERE user_id = $2")
+                    .bind(successor.0.as_slice())
+                    .bind(account.user.0.as_slice())
+                    .execute(&mut transaction)
+                    .await?;
+                query("INSERT INTO replaced_keys (key_hash, successor) VALUES ($1, $2)")
+                    .bind(key.0.as_slice())
+                    .bind(successor.0.as_slice())
+                    .execute(&mut transaction)
+                    .await?;
+                Rotated::Account(account)
+            }
+        };
+        transaction.commit().await?;
+        Ok(rotated)
+    }
+
+    /// Whether another key has replaced this one.
+    pub(crate) async fn is_replaced(&self, key: &KeyHash) -> Result<bool, StoreError> {
+        Ok(replaced_by(&mut self.database.read().await?, key).await?.is_some())
     }
 
     /// Begins to change profiles.
@@ -245,6 +292,26 @@ impl HomeTransaction {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.0.commit().await
     }
+}
+
+async fn account_of(connected: &mut impl Connected, key: &KeyHash) -> Result<Option<Account>, StoreError> {
+    let row = query("SELECT user_id, ending FROM accounts WHERE key_hash = $1")
+        .bind(key.0.as_slice())
+        .fetch_optional(connected)
+        .await?;
+    row.map(|row| account(&row)).transpose()
+}
+
+/// The key that has replaced another one.
+async fn replaced_by(connected: &mut impl Connected, key: &KeyHash) -> Result<Option<KeyHash>, StoreError> {
+    let row = query("SELECT successor FROM replaced_keys WHERE key_hash = $1")
+        .bind(key.0.as_slice())
+        .fetch_optional(connected)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let successor: Vec<u8> = row.try_get("successor")?;
+    let successor = successor.try_into().map_err(|_| StoreError::Damaged("key hash"))?;
+    Ok(Some(KeyHash(successor)))
 }
 
 async fn made_with(connected: &mut impl Connected, code: &CodeHash) -> Result<u32, StoreError> {

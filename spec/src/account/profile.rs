@@ -180,6 +180,16 @@ impl HomeProfile {
         self.holder.map(|holder| Action::Replace { holder: holder.server, epoch })
     }
 
+    /// Ends the login that stands, if one does, as a newer one would: its epoch has no power any more, and its holder is told.
+    //= spec/text/registration.md#replacing-a-key
+    //# REG-035: A home server that replaces a key MUST end the user's login as that of an account that ends ([REG-021](#the-end-of-an-account)).
+    pub fn end_login(&mut self, out: &mut Vec<Action>) {
+        if let Some(holder) = self.holder.take() {
+            out.push(Action::Persist(self.clone()));
+            out.push(Action::Replace { holder: holder.server, epoch: self.epoch });
+        }
+    }
+
     /// Where the user is logged in as far as the home server knows: the holder, while its lease lasts.
     #[must_use]
     pub fn logged_in_at(&self, now: Timestamp) -> Option<&ServerName> {

@@ -16,6 +16,8 @@ use crate::{
 pub enum Question {
     /// `register`, granted by `registered`.
     Register,
+    /// `rotate`, granted by `rotated`.
+    Rotate,
     /// `login`, granted by `logged-in`.
     Login,
     /// `set-preferences`, granted by `preferences-set`.
@@ -111,7 +113,7 @@ macro_rules! exchange {
 }
 
 exchange!(ToRegistrar / FromRegistrar:
-    Register => Registered;
+    Register => Registered, Rotate => Rotated;
     else Ping, Pong, Goodbye, Error; else Greeting, Ping, Pong, Goodbye, Error);
 exchange!(ToServer / FromServer:
     Login => LoggedIn, SetPreferences => PreferencesSet, Lookup => Address, Logout => LoggedOut;

@@ -8,6 +8,7 @@ use crate::message::registration::{FromRegistrar, ToRegistrar};
 pub fn receive_at_registrar(state: Phase, message: &ToRegistrar) -> Reception {
     match message {
         ToRegistrar::Register(_)
+        | ToRegistrar::Rotate(_)
         | ToRegistrar::Ping(_)
         | ToRegistrar::Pong(_)
         | ToRegistrar::Goodbye(_)
@@ -23,6 +24,7 @@ pub fn receive_from_registrar(state: Phase, message: &FromRegistrar) -> Receptio
         FromRegistrar::Greeting(_) => state.greeting(),
         FromRegistrar::Error(_) => state.refusal(),
         FromRegistrar::Registered(_)
+        | FromRegistrar::Rotated(_)
         | FromRegistrar::Refused(_)
         | FromRegistrar::Ping(_)
         | FromRegistrar::Pong(_)

@@ -83,6 +83,14 @@ fn to_registrar() -> Vec<ToRegistrar> {
         code: RegistrationCode::default(),
         proof,
     })];
+    let signed = || Signed::from_bytes(Vec::new());
+    all.push(ToRegistrar::Rotate(reg::Rotate {
+        id: ID,
+        key: Vec::new(),
+        proof: signed(),
+        consent: signed(),
+        successor: Vec::new(),
+    }));
     all.extend(link_messages!(ToRegistrar));
     all
 }
@@ -90,7 +98,7 @@ fn to_registrar() -> Vec<ToRegistrar> {
 fn from_registrar() -> Vec<FromRegistrar> {
     let mut all = Vec::from(accepting_messages!(FromRegistrar));
     let registered = reg::Registered { id: ID, chain: Vec::new(), handle: handle() };
-    all.push(FromRegistrar::Registered(registered));
+    all.extend([FromRegistrar::Registered(registered.clone()), FromRegistrar::Rotated(registered)]);
     all.extend(link_messages!(FromRegistrar));
     all
 }

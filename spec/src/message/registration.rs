@@ -15,6 +15,8 @@ use crate::{
 pub enum ToRegistrar {
     /// Asks for an account.
     Register(Register),
+    /// Puts another key in the place of one that has an account.
+    Rotate(Rotate),
     /// A sign of life is wanted.
     Ping(Ping),
     /// A sign of life.
@@ -33,6 +35,8 @@ pub enum FromRegistrar {
     Greeting(Greeting),
     /// The account.
     Registered(Registered),
+    /// The same account, under the other key.
+    Rotated(Registered),
     /// No account.
     Refused(Refused),
     /// A sign of life is wanted.
@@ -73,6 +77,42 @@ pub struct Possession {
 
 impl Claims for Possession {
     const CONTEXT: &'static str = "antiphon-possession/1";
+}
+
+/// Puts another key in the place of one that has an account; its handle stays.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotate {
+    /// The request.
+    pub id: RequestId,
+    /// The public key that is replaced, as DER SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+    /// Signed with the successor.
+    pub proof: Signed<Succession>,
+    /// Signed with the key that is replaced.
+    pub consent: Signed<Succession>,
+    /// The public key that takes its place, as DER SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub successor: Vec<u8>,
+}
+
+/// The statement of both keys that one takes the other's place at this server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Succession {
+    /// The public key that is replaced, as DER SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+    /// The server that is asked.
+    pub server: ServerName,
+    /// The public key that takes its place, as DER SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub successor: Vec<u8>,
+}
+
+impl Claims for Succession {
+    const CONTEXT: &'static str = "antiphon-succession/1";
 }
 
 /// The account: its handle, and the certificates that prove it.

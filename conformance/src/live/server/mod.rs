@@ -17,6 +17,7 @@ mod replaced_certificate;
 mod replacement;
 mod resolve;
 mod restart;
+mod rotation;
 mod silence;
 pub(super) mod stage;
 
@@ -43,6 +44,7 @@ pub(super) fn cases() -> impl Iterator<Item = LiveCase> {
         rates::CASES,
         replaced_certificate::CASES,
         restart::CASES,
+        rotation::CASES,
         silence::CASES,
     ]
     .into_iter()

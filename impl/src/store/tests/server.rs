@@ -8,7 +8,7 @@ use antiphon_spec::{
 };
 
 use super::{Place, on_each};
-use crate::store::{Account, CodeHash, ServerStore, StoreError};
+use crate::store::{Account, CodeHash, Rotated, ServerStore, StoreError};
 
 const KEY: KeyHash = KeyHash([3; 32]);
 const USER: ObjectHandle = ObjectHandle([1; 16]);
@@ -100,6 +100,38 @@ async fn the_end_of_an_account_is_asked_for_beside_the_server_and_is_for_good() 
         let store = open(place).await;
         assert_eq!(profile(&store, USER).await, None);
         assert_eq!(store.account(&KEY).await.unwrap(), Some(ended));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_replaced_once_and_its_successor_has_the_account() {
+    on_each("rotations", async |place| {
+        let store = open(place).await;
+        let [second, third, other] = [4, 5, 6].map(|byte| KeyHash([byte; 32]));
+        store.create_account(&KEY, USER, Timestamp(1), None).await.unwrap();
+        store.create_account(&other, ObjectHandle([2; 16]), Timestamp(1), None).await.unwrap();
+        let rotate = async |store: &ServerStore, key, successor| store.rotate(key, successor).await.unwrap();
+        assert_eq!(rotate(&store, &third, &second).await, Rotated::NoAccount);
+        assert_eq!(rotate(&store, &KEY, &other).await, Rotated::Refused);
+        assert_eq!(rotate(&store, &KEY, &KEY).await, Rotated::Refused);
+        for _ in 0..2 {
+            assert_eq!(rotate(&store, &KEY, &second).await, Rotated::Account(STANDS));
+        }
+        assert_eq!(rotate(&store, &KEY, &third).await, Rotated::Refused);
+        assert_eq!(rotate(&store, &other, &KEY).await, Rotated::Refused);
+        assert_eq!(rotate(&store, &second, &third).await, Rotated::Account(STANDS));
+        // What was carried out once counts no longer: the successor has been replaced itself.
+        assert_eq!(rotate(&store, &KEY, &second).await, Rotated::Refused);
+        store.close().await;
+        let store = open(place).await;
+        for (key, account, is_replaced) in
+            [(&KEY, None, true), (&second, None, true), (&third, Some(STANDS), false)]
+        {
+            assert_eq!(store.account(key).await.unwrap(), account);
+            assert_eq!(store.is_replaced(key).await.unwrap(), is_replaced);
+        }
         store.close().await;
     })
     .await;

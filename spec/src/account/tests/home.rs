@@ -146,6 +146,18 @@ fn the_end_of_an_account_ends_its_login() {
     home.handle(Event::CheckOut { by: by.clone() }, &terms, &mut Vec::new());
     let epoch = home.epoch;
     assert_eq!(home.clone().end(), Some(Action::Replace { holder: by.clone(), epoch }));
+    // REG-035: so is the login whose key was replaced; its holder can do nothing more, and the next epoch is greater.
+    let (mut rotated, mut actions) = (home.clone(), Vec::new());
+    rotated.end_login(&mut actions);
+    let told = Action::Replace { holder: by.clone(), epoch };
+    assert_eq!(actions, [Action::Persist(rotated.clone()), told]);
+    actions.clear();
+    rotated.handle(Event::Renew { by: by.clone(), epoch }, &terms, &mut actions);
+    assert_eq!(actions, [Action::Answer(Answer::Refused(ErrorCode::LoginReplaced))]);
+    actions.clear();
+    rotated.end_login(&mut actions);
+    assert_eq!(actions, []);
+    assert_eq!(rotated.epoch, epoch);
     home.handle(Event::CheckIn { by, epoch }, &terms, &mut Vec::new());
     assert_eq!(home.end(), None);
 }

@@ -171,6 +171,16 @@ pub(in crate::live) struct User {
     pub(in crate::live) credentials: Credentials,
 }
 
+impl User {
+    /// The user whom a server has certified for this key.
+    pub(super) fn of(key: KeyPair, registered: &Registered) -> Result<Self, Failure> {
+        let chain = registered.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
+        let credentials =
+            Credentials::new(chain, &key).map_err(|error| Failure::unexpected("a usable chain", error))?;
+        Ok(Self { handle: registered.handle.clone(), key, credentials })
+    }
+}
+
 /// Everything but the process.
 struct Place {
     pki: Pki,
@@ -416,10 +426,20 @@ impl Stage {
     /// The user whose key this is.
     pub(super) async fn account_of(&self, key: KeyPair) -> Result<User, Failure> {
         let registered = self.register(&key).await?;
-        let chain = registered.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
-        let credentials =
-            Credentials::new(chain, &key).map_err(|error| Failure::unexpected("a usable chain", error))?;
-        Ok(User { handle: registered.handle, key, credentials })
+        User::of(key, &registered)
+    }
+
+    /// The server refuses the user's certificate, with the code or with an alert.
+    pub(super) async fn refuses_certificate(&self, user: &User) -> Done {
+        let whom = Identity::Server(self.name().clone());
+        let dialler = self.place.pki.dialler(Some(user.credentials.clone()));
+        match dialler.dial::<ToServer>(self.address, &whom, None).await {
+            Err(DialError::Alert(_)) => Ok(()),
+            Err(error) if error.code() == Some(ErrorCode::CertificateRefused) => Ok(()),
+            other => {
+                Err(Failure::unexpected("a refusal of the certificate", format!("{:?}", other.map(drop))))
+            }
+        }
     }
 
     /// A user whose home is a played server.
