@@ -6,6 +6,7 @@
 mod admin;
 mod authority;
 mod failure;
+mod identity;
 mod mutants;
 mod ready;
 mod run;
@@ -58,6 +59,8 @@ enum Command {
     Admin(admin::Arguments),
     /// Chat, or let another program chat.
     Client(crate::client::cli::Arguments),
+    /// Look after an identity folder while no client uses it.
+    Identity(identity::Arguments),
     /// Run a whole system on this machine, play a session of four, and check it.
     Demo(crate::demo::Arguments),
     /// Answer the conformance suite's vectors: JSON lines on standard input and output.
@@ -71,7 +74,12 @@ impl Command {
     const fn log_default(&self) -> &'static str {
         match self {
             Self::Authority(_) | Self::DirectoryNode(_) | Self::Server(_) => LOG_DEFAULT,
-            Self::Admin(_) | Self::Client(_) | Self::Demo(_) | Self::Shim(_) | Self::Mutants(_) => "warn",
+            Self::Admin(_)
+            | Self::Client(_)
+            | Self::Identity(_)
+            | Self::Demo(_)
+            | Self::Shim(_)
+            | Self::Mutants(_) => "warn",
         }
     }
 }
@@ -90,6 +98,7 @@ pub fn main() -> ExitCode {
                 Command::Server(arguments) => arguments.run().await,
                 Command::Admin(arguments) => arguments.run().await,
                 Command::Client(arguments) => arguments.run().await,
+                Command::Identity(arguments) => arguments.run().await,
                 Command::Demo(arguments) => arguments.run().await,
                 Command::Shim(arguments) => arguments.run(),
                 Command::Mutants(arguments) => arguments.run(),

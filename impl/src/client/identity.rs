@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `key.pem` | the secret key; readable by its owner alone, and refused otherwise |
+//! | `key-next.pem` | while the key is being replaced: the key that takes its place |
 //! | `certificate.pem` | the user's certificate and the home server's authority for its users |
 //! | `root.pem` | the root that is trusted |
 //! | `client.toml` | the user handle, and the servers to register and to log in at |
@@ -35,6 +36,7 @@ use super::settings::ServerAddress;
 use crate::credentials::exposed;
 
 const KEY: &str = "key.pem";
+const SUCCESSOR: &str = "key-next.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const ROOT: &str = "root.pem";
 const CONFIGURATION: &str = "client.toml";
@@ -181,15 +183,47 @@ impl IdentityFolder {
     /// # Errors
     /// The file cannot be read or written, is readable by others, or holds no key of the protocol.
     pub fn key(&self) -> Result<KeyPair, IdentityError> {
+        self.key_in(KEY)
+    }
+
+    /// The key that is to take its place; made, and put on the disk, if there is none. So a lost answer to the
+    /// replacement leaves no account without an owner either.
+    ///
+    /// # Errors
+    /// As for [`IdentityFolder::key`].
+    pub fn successor(&self) -> Result<KeyPair, IdentityError> {
+        self.key_in(SUCCESSOR)
+    }
+
+    /// Gives up the key for its successor, which has this account now.
+    ///
+    /// # Errors
+    /// A file cannot be replaced. Whatever was done, the same can be tried again.
+    pub fn succeed(&self, account: &Account) -> Result<(), IdentityError> {
+        // A certificate without its key would stop the client; without one, it registers the key that it has.
+        let certificate = self.path.join(CERTIFICATE);
+        match fs::remove_file(&certificate) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(IdentityError::File { path: certificate, source });
+            }
+            Ok(()) | Err(_) => {}
+        }
         let path = self.path.join(KEY);
+        fs::rename(self.path.join(SUCCESSOR), &path)
+            .map_err(|source| IdentityError::File { path: path.clone(), source })?;
+        self.keep_account(account)
+    }
+
+    fn key_in(&self, file: &str) -> Result<KeyPair, IdentityError> {
+        let path = self.path.join(file);
         let key_error = |source| IdentityError::Key { path: path.clone(), source };
-        if let Some(text) = self.read(KEY)? {
+        if let Some(text) = self.read(file)? {
             check_mode(&path)?;
             return KeyPair::from_pem(&text).map_err(key_error);
         }
         let key = KeyPair::generate(KeyAlgorithm::default()).map_err(key_error)?;
         let text = key.to_pem().map_err(key_error)?;
-        self.write(KEY, text.as_bytes())?;
+        self.write(file, text.as_bytes())?;
         Ok(key)
     }
 

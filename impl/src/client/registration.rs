@@ -16,7 +16,7 @@ use antiphon_spec::{
     limits::REQUEST_DEADLINE,
     message::{
         common::RequestId,
-        registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
+        registration::{FromRegistrar, Possession, Register, Registered, Rotate, Succession, ToRegistrar},
     },
     registration_code::RegistrationCode,
 };
@@ -100,6 +100,9 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// The ID of the one request of a connection.
+const ID: RequestId = RequestId(1);
+
 /// Asks for an account for the key, and believes the answer only if it proves one.
 ///
 /// # Errors
@@ -111,6 +114,43 @@ pub(super) async fn register(
     trust: &Arc<Trust>,
     clock: &Clock,
 ) -> Result<Account, RegistrationError> {
+    let public = key.public_key_der().to_vec();
+    let proof = sign(key, &Possession { key: public.clone(), server: server.name.clone() })?;
+    let request = ToRegistrar::Register(Register { id: ID, key: public, code, proof });
+    let registered = ask(&server, request, trust, clock).await?;
+    judge(registered, server, key, trust, clock)
+}
+
+/// Asks for a key to take the place of another one, and believes the answer only if it proves the account for it.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(super) async fn rotate(
+    server: ServerAddress,
+    key: &KeyPair,
+    successor: &KeyPair,
+    trust: &Arc<Trust>,
+    clock: &Clock,
+) -> Result<Account, RegistrationError> {
+    let succession = Succession {
+        key: key.public_key_der().to_vec(),
+        server: server.name.clone(),
+        successor: successor.public_key_der().to_vec(),
+    };
+    let (proof, consent) = (sign(successor, &succession)?, sign(key, &succession)?);
+    let Succession { key, successor: other, server: _ } = succession;
+    let request = ToRegistrar::Rotate(Rotate { id: ID, key, proof, consent, successor: other });
+    let rotated = ask(&server, request, trust, clock).await?;
+    judge(rotated, server, successor, trust, clock)
+}
+
+/// Asks the registrar on a connection of its own.
+async fn ask(
+    server: &ServerAddress,
+    request: ToRegistrar,
+    trust: &Arc<Trust>,
+    clock: &Clock,
+) -> Result<Registered, RegistrationError> {
     let resolved = server.resolve().await;
     let address =
         resolved.map_err(|source| RegistrationError::Unresolved { server: server.clone(), source })?;
@@ -120,18 +160,16 @@ pub(super) async fn register(
     let (_, mut connection) =
         dialled.map_err(|source| RegistrationError::Dial { server: server.clone(), source })?;
 
-    let id = RequestId(1);
-    let public = key.public_key_der().to_vec();
-    let proof = sign(key, &Possession { key: public.clone(), server: server.name.clone() })?;
-    let request = ToRegistrar::Register(Register { id, key: public, code, proof });
+    let is_rotation = matches!(request, ToRegistrar::Rotate(_));
     let exchange = async {
         let send = |source| RegistrationError::Send { server: server.clone(), source };
         connection.send(&request).await.map_err(send)?;
         loop {
             let received = connection.receive().await;
             match received.map_err(|source| RegistrationError::Ended { server: server.clone(), source })? {
-                FromRegistrar::Registered(registered) if registered.id == id => return Ok(registered),
-                FromRegistrar::Refused(refused) if refused.id == id => {
+                FromRegistrar::Registered(body) if body.id == ID && !is_rotation => return Ok(body),
+                FromRegistrar::Rotated(body) if body.id == ID && is_rotation => return Ok(body),
+                FromRegistrar::Refused(refused) if refused.id == ID => {
                     return Err(RegistrationError::Refused { server: server.clone(), code: refused.code });
                 }
                 FromRegistrar::Ping(ping) => {
@@ -165,7 +203,7 @@ pub(super) async fn register(
     };
     // The answer counts, whatever becomes of the farewell.
     let _ = tokio::time::timeout(CLOSING_DEADLINE, closing).await;
-    judge(answer?, server, key, trust, clock)
+    answer
 }
 
 //= spec/text/registration.md#the-answer

@@ -149,7 +149,11 @@ async fn connect(dialler: &Dialler, server: &ServerAddress) -> Result<Connection
     let address = server.resolve().await.map_err(|error| unreachable(error.to_string()))?;
     let whom = Identity::Server(server.name.clone());
     let dialled = dialler.dial::<ToServer>(address, &whom, None).await;
-    dialled.map(|(_, connection)| connection).map_err(|error| unreachable(chain(&error)))
+    dialled.map(|(_, connection)| connection).map_err(|error| match error.code() {
+        // As after a key was replaced: trying again gains nothing.
+        Some(code @ ErrorCode::CertificateRefused) => LoginFailure::Refused(code),
+        Some(_) | None => unreachable(chain(&error)),
+    })
 }
 
 /// Why a connection ends.

@@ -62,6 +62,38 @@ async fn preferences_set_away_hold_at_home() {
 }
 
 #[tokio::test]
+async fn a_key_is_replaced_and_a_copy_of_the_old_one_is_worth_nothing_at_home() {
+    let town = Town::found(PROGRAM).await;
+    let home = town.server("home1.example").await;
+    let alice = town.citizen("alice", &home, &home).await;
+    let handle = alice.handle().to_owned();
+    alice.quits().await;
+    let (kept, copied) = (town.folder().join("alice"), town.folder().join("thief"));
+    std::fs::create_dir(&copied).unwrap();
+    for file in std::fs::read_dir(&kept).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), copied.join(file.file_name())).unwrap();
+    }
+    let key = || std::fs::read(kept.join("key.pem")).unwrap();
+    let before = key();
+
+    let ended = town.run(&["identity", "rotate", "--identity", "alice"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.error);
+    let told: Value = serde_json::from_str(&ended.output).unwrap();
+    assert_eq!(told, json!({"event": "rotated", "handle": handle}));
+    assert_ne!(key(), before);
+    assert!(!kept.join("key-next.pem").exists());
+
+    let mut alice = town.client("alice", &home, &home).await;
+    alice.logs_in().await;
+    let mut thief = town.client("thief", &home, &home).await;
+    assert_eq!(thief.refused(json!({"command": "login"})).await["code"], "certificate-refused");
+    assert_eq!(thief.refused(json!({"command": "register"})).await["code"], "proof-refused");
+    let ended = town.run(&["identity", "rotate", "--identity", "thief"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert_eq!(alice.done(json!({"command": "register"}), "registered").await["handle"], handle);
+}
+
+#[tokio::test]
 async fn a_newer_login_takes_the_place_of_an_older_one() {
     let town = Town::found(PROGRAM).await;
     let (home1, home2) = (town.server("home1.example").await, town.server("home2.example").await);
