@@ -59,6 +59,10 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// ends of links that fell silent are noticed up to half a minute apart, and an epoch takes [`CLOSE_DEADLINE`] to close.
 pub const LOST_MEMBER_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The same for the one of two members that has the lesser handle: long enough for the other one to end first, however
+/// late it notices, and to be removed.
+pub const LOST_MEMBER_DEADLINE_OF_LESSER: Duration = Duration::from_secs(150);
+
 /// How far two honest clocks may be apart when a ticket's end is judged.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 

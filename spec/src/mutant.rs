@@ -71,7 +71,7 @@ mutants! {
     /// The thesis: a request that reaches the successor before it knows its part is dropped (H2).
     EarlyMessageDropped = "early-message-dropped" breaks "SESS-017" caught by Both,
     /// The thesis: a requester does not ask again when the coordinator has changed (H2).
-    RequestNotResent = "request-not-resent" breaks "SESS-041" caught by Model,
+    RequestNotResent = "request-not-resent" breaks "SESS-041" caught by Both,
     /// The thesis: members follow the announcements of new coordinators in the order in which they arrive (H3).
     HandOverUnordered = "hand-over-unordered" breaks "SESS-017" caught by Model,
     /// The thesis: when the newcomer is gone the token never comes back (H5).
@@ -128,6 +128,8 @@ mutants! {
     InstantForgotten = "instant-forgotten" breaks "INST-014" caught by Both,
     /// A sender takes the acknowledgement of another message for that of its own.
     InstantAnswerUnchecked = "instant-answer-unchecked" breaks "INST-013" caught by Suite,
+    /// A message of the last epoch is ignored, whatever chain it belongs to.
+    ForkOfLastEpochUnseen = "fork-of-last-epoch-unseen" breaks "SESS-195" caught by Suite,
     /// A newcomer reports completion before everybody admitted it.
     CompleteEarly = "complete-early" breaks "SESS-075" caught by Both,
     /// A second invitation of the same person is granted again.
@@ -157,15 +159,15 @@ mutants! {
     /// A close without a good grant is obeyed.
     CloseGrantUnchecked = "close-grant-unchecked" breaks "SESS-083" caught by Both,
     /// A member that missed how an epoch ended is not shown it.
-    CommitNotShown = "commit-not-shown" breaks "SESS-136" caught by Model,
+    CommitNotShown = "commit-not-shown" breaks "SESS-136" caught by Both,
     /// A member takes over before the others have said that they follow it.
     TakenOverUnfollowed = "taken-over-unfollowed" breaks "SESS-133" caught by Both,
     /// Whoever waits for somebody who is held up in turn has no more patience than that one.
-    PatienceOfEqualLength = "patience-of-equal-length" breaks "SESS-194" caught by Model,
+    PatienceOfEqualLength = "patience-of-equal-length" breaks "SESS-194" caught by Both,
     /// Whoever has not come to an epoch yet, because it is held up in the one before, is given up like one that is silent.
-    HeldUpGivenUp = "held-up-given-up" breaks "SESS-153" caught by Model,
+    HeldUpGivenUp = "held-up-given-up" breaks "SESS-153" caught by Both,
     /// A successor does not wait for the newcomer that may be a member already.
-    NewcomerUnheard = "newcomer-unheard" breaks "SESS-133" caught by Model,
+    NewcomerUnheard = "newcomer-unheard" breaks "SESS-133" caught by Both,
     /// One that is leaving takes over like anybody else.
     SuccessorLeaves = "successor-leaves" breaks "SESS-132" caught by Both,
     /// A member ends the epoch as it is shown, although it has said that it follows somebody else.

@@ -239,6 +239,7 @@ const RULES: &[Rule] = &[
     (MEMBERS, "an admit for an epoch that is over", Refused(Code::TicketEpoch), "SESS-022"),
     (MEMBERS, "a follow for an epoch that is over", Taken, "SESS-136"),
     (ANY, "a message of another chain", Refused(Code::Fork), "SESS-023"),
+    (MEMBERS, "a message of another chain, for the epoch before", Refused(Code::Fork), "SESS-195"),
     (OTHERS, "token-request", Refused(Code::Forbidden), "SESS-044"),
     (COORDINATORS, "token-request", Refused(Code::Forbidden), "SESS-045"),
     (COORDINATORS, "token-request", Late, "SESS-046"),

@@ -81,7 +81,7 @@ pub(super) const STEPS: [&str; 5] = ["invite", "join", "reject", "cancel", "welc
 pub(super) const UNTIMELY: &str = "a session message";
 
 /// Session messages that are sorted out before it matters what they say.
-pub(super) const MISPLACED: [&str; 11] = [
+pub(super) const MISPLACED: [&str; 12] = [
     "a message of another session",
     "a stranger's message",
     "a message for the next epoch",
@@ -93,6 +93,7 @@ pub(super) const MISPLACED: [&str; 11] = [
     "a chat message for an epoch that is over",
     "a message for an epoch that is over",
     "a message of another chain",
+    "a message of another chain, for the epoch before",
 ];
 
 /// What is said in the epoch.
@@ -199,6 +200,8 @@ fn sorted(from: &Peer, message: &SessionMessage, session: &Session) -> &'static 
         if is_ticket { "an admit for the next epoch" } else { "a message for the next epoch" }
     } else if message.epoch > epoch.number {
         "a message for an epoch beyond the next"
+    } else if message.epoch.next() == epoch.number && message.chain != epoch.previous && !is_ticket {
+        "a message of another chain, for the epoch before"
     } else if message.epoch < epoch.number {
         over(&message.body)
     } else if message.chain != hash_epoch(epoch) {

@@ -457,6 +457,7 @@ impl Liar<'_> {
                 self.next(now.body.clone()),
                 SessionMessage { epoch: number.next().next(), ..now.clone() },
                 SessionMessage { epoch: before, chain: self.epoch.previous, ..now.clone() },
+                SessionMessage { epoch: before, chain: NO_HASH, ..now.clone() },
                 SessionMessage { epoch: EpochNumber(0), ..now.clone() },
                 SessionMessage { chain: NO_HASH, ..now.clone() },
                 SessionMessage { session: OTHER_SESSION, ..now },

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
-    limits::{HELD_PER_PEER_MAX, HELD_TICKETS_MAX, LOST_MEMBER_DEADLINE},
+    limits::{HELD_PER_PEER_MAX, HELD_TICKETS_MAX, LOST_MEMBER_DEADLINE, LOST_MEMBER_DEADLINE_OF_LESSER},
     message::client_client::{
         Admitted, Close, HandOverAnswer, InvitationBody, PeerMessage, RequestNumber, SessionBody,
         SessionMessage, TokenRequest,
@@ -268,6 +268,13 @@ impl Membership {
 
     /// The sender's epoch is over here. Acknowledgements still count, an old ticket is refused, the rest is ignored.
     fn read_late(&mut self, from: &Peer, message: SessionMessage, work: &mut Work<'_, '_>) -> Next {
+        //= spec/text/sessions.md#order-of-checks
+        //# SESS-195: A member MUST close with `fork` when a message other than `admit` for the epoch before its own carries another hash than the one that its own epoch's record gives for the epoch before.
+        let is_of_last = message.epoch.next() == self.epoch.number;
+        let compares = is_of_last && !matches!(message.body, SessionBody::Admit(_));
+        if compares && message.chain != self.epoch.previous && !active(Mutant::ForkOfLastEpochUnseen) {
+            return self.fault(&from.handle, ErrorCode::Fork, work);
+        }
         match message.body {
             SessionBody::Received(received) => self.acknowledged(from, message.epoch, received, work),
             SessionBody::Admit(admit) if active(Mutant::TicketEpochUnchecked) => {
@@ -443,7 +450,11 @@ impl Membership {
     #[track_caller]
     pub(super) fn wait_for_removal(&self, peer: &UserHandle, work: &mut Work<'_, '_>) {
         reached(Location::caller());
-        work.push(Action::Arm { timer: Timer::Lost(peer.clone()), after: LOST_MEMBER_DEADLINE });
+        //= spec/text/sessions.md#lost-links
+        //# SESS-120: A member whose link to another member than the coordinator is lost MUST end the session, and close its links, if no coordinator has removed that member 60 seconds after the loss, or 150 seconds if the member's own handle is the lesser of the two, or, where that is later, so long after the last epoch that began with another coordinator, unless the coordinator itself is lost meanwhile.
+        let waits_longer = self.me.handle < *peer && *peer != self.epoch.coordinator;
+        let after = if waits_longer { LOST_MEMBER_DEADLINE_OF_LESSER } else { LOST_MEMBER_DEADLINE };
+        work.push(Action::Arm { timer: Timer::Lost(peer.clone()), after });
     }
 
     /// The session cannot go on here.

@@ -12,14 +12,13 @@ use super::{
     closing::{Closing, Committed},
     commitment::Commitment,
     epoch::{Change, EpochNumber},
-    event::{Action, EndReason, Notice, Timer},
+    event::{Action, EndReason, Notice},
     machine::{Next, Work},
     member::Membership,
 };
 use crate::{
     error_code::ErrorCode,
     identity::{Peer, UserHandle},
-    limits::LOST_MEMBER_DEADLINE,
     message::client_client::{Commit, Follow, PeerMessage, SentCount, SessionBody, SessionMessage},
     mutant::{Mutant, active},
     signed::Signed,
@@ -477,7 +476,7 @@ impl Membership {
         }
         let lost = self.epoch.handles().filter(|member| self.lost.contains(*member));
         for member in lost.filter(|member| **member != self.epoch.coordinator) {
-            work.push(Action::Arm { timer: Timer::Lost(member.clone()), after: LOST_MEMBER_DEADLINE });
+            self.wait_for_removal(member, work);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     chain::{admit, epoch_of, first, invite, ticket},
     live_cases,
     realm::Realm,
-    scene::{A, Scene, named, tag_of, welcome},
+    scene::{A, Chair, Scene, named, tag_of, welcome},
 };
 use crate::{
     case::Failure,
@@ -25,6 +25,8 @@ use crate::{
 pub(super) const CASES: &[LiveCase] = live_cases! {
     "invitee/accepts" ["SESS-031", "SESS-009"] "the user accepts, and the inviter hears it over the link" => accepts;
     "invitee/tags-differ" ["SESS-160", "SESS-031"] "two invitations that are accepted, and a session of the client's own: three tags" => tags_differ;
+    "invitee/invites-each-other" ["SESS-196"] twin "invitee/accepts"
+        "the user invites somebody, who has invited the user to another session" => invites_each_other;
     "invitee/refuses" ["SESS-029"] twin "invitee/accepts" "the user refuses" => refuses;
     "invitee/denied" ["PREF-003", "PREF-001"] twin "invitee/allowed" "the deny list has the inviter, and the user is not told" => |world| denied(world, deny_inviter);
     "invitee/denied-by-default" ["PREF-003", "PREF-001"] twin "invitee/allowed" "the default denies the inviter, and the user is not told" => |world| denied(world, deny_all);
@@ -50,6 +52,18 @@ async fn accepts(world: Arc<World>) -> Result<(), Failure> {
     let epoch = epoch_of(&scene.a, &[&scene.b])?;
     let (mut link, _) = scene.accepted(&epoch).await?;
     link.alive().await
+}
+
+async fn invites_each_other(world: Arc<World>) -> Result<(), Failure> {
+    let scene = Scene::new(&world).await?;
+    let theirs = first(&scene.a, 9);
+    let (mut chair, mut invited) = Chair::inviting_in(scene).await?;
+    let mut inviting = chair.scene.invited(&theirs).await?;
+    // Both may come to something: the client joins the one, and lets the other person into its own.
+    chair.scene.client.take("accept", theirs.session).await?;
+    inviting.invited(theirs.session).await?;
+    let newcomer = chair.scene.a.member();
+    chair.join(&mut invited, &newcomer).await.map(drop)
 }
 
 async fn tags_differ(world: Arc<World>) -> Result<(), Failure> {

@@ -61,12 +61,23 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
     )?);
     let (mut trace, _) = joined()?;
     trace.link_lost(3)?;
-    trace.now += 60;
+    trace.now += 150;
     trace.timer(Timer::Lost(handle_of(3)?))?;
     cases.push(trace.done(
         "member-not-removed",
         &["SESS-120", "SESS-122"],
-        "a lost member is not removed in time",
+        "a lost member with a greater handle is not removed in time",
+    )?);
+    let (mut trace, epoch) = joined()?;
+    trace.change(&epoch, &Change::HandOver(handle_of(3)?), 3, &SILENCE)?;
+    trace.link_lost(1)?;
+    trace.now += 60;
+    trace.timer(Timer::Lost(handle_of(1)?))?;
+    trace.shows("3 goodbye, user ended")?;
+    cases.push(trace.done(
+        "member-with-lesser-handle-not-removed",
+        &["SESS-120", "SESS-122"],
+        "a lost member with a lesser handle is not removed in time",
     )?);
     leaves(cases)
 }
@@ -180,7 +191,7 @@ fn admissions(cases: &mut Vec<VectorCase>) -> Made<()> {
     trace.shows("")?;
     trace.change(&epoch, &Change::Join(member(4)?), 3, &SILENCE)?;
     trace.shows("user epoch 3, user member-lost 4")?;
-    trace.now += 60;
+    trace.now += 150;
     trace.timer(Timer::Lost(handle_of(4)?))?;
     trace.shows("1 goodbye, 3 goodbye, user ended")?;
     cases.push(trace.done(

@@ -34,7 +34,13 @@ pub(super) fn cases(cases: &mut Vec<VectorCase>) -> Made<()> {
             vec![in_epoch(&epoch, message(1, "a")), in_epoch(&epoch, message(1, "a"))],
         ),
         ("message-skipped", "SESS-110", "a message is missing", vec![in_epoch(&epoch, message(2, "b"))]),
-        ("message-late", "SESS-020", "a message of the epoch before", vec![earlier]),
+        ("message-late", "SESS-020", "a message of the epoch before", vec![earlier.clone()]),
+        (
+            "message-of-fork-before",
+            "SESS-195",
+            "a message of the epoch before, with another hash than that one had",
+            vec![SessionMessage { chain: EpochHash([1; 32]), ..earlier }],
+        ),
         ("message-early", "SESS-017", "a message of the epoch to come", vec![later(1, message(1, "early"))]),
         (
             "message-impossible",
