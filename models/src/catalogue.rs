@@ -638,6 +638,48 @@ pub const ALL: &[Entry] = &[
         },
         quick: true,
     },
+    Entry {
+        name: "attack-left-honest",
+        about: "2 members, 1 newcomer, 1 invitation, 1 leave, 1 message; the attacker has left, 3 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { invitations: 1, leaves: 1, messages: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Left, sends: 3, refusals: OUTSIDER }),
+        },
+        quick: false,
+    },
+    Entry {
+        name: "attack-guest-honest",
+        about: "2 members, 1 leave, 1 message; the attacker is a member, and its accomplice is somebody else's welcome guest, 2 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { leaves: 1, messages: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Guest, sends: 2, refusals: GUEST }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-newcomer-honest",
+        about: "2 members, 1 leave, 1 message; the attacker is welcome, 3 messages",
+        scenario: Scenario {
+            members: 2,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { leaves: 1, messages: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2], start: Start::Newcomer, sends: 3, refusals: NEWCOMER }),
+        },
+        quick: true,
+    },
 ];
 
 /// The model of this name.
