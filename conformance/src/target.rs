@@ -16,6 +16,8 @@
 //! | server | `{code}`, `{code-accounts}` | the registration code that it gives out, and for how many accounts |
 //! | server | `{login-lease}` | for how long it lends a login epoch, in seconds |
 //! | server | `{rate}` | the rate of every class, for users, servers and registrations: so many a second, and so many at once |
+//! | server | `{connection-rate}` | how often one address may connect to a port: so many times a second, and so many at once |
+//! | server | `{handshakes}` | how many handshakes may be under way at a port |
 //! | server | `{connections}` | how many connections of one address it takes at a port |
 //! | server | `{config}` | in commands: the file that was made of the template |
 //! | end of an account | those of the server, with `{config}`, and `{user}` | the user's handle |

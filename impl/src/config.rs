@@ -211,12 +211,19 @@ pub struct Limits {
     pub requests_per_connection: usize,
     /// Most bytes that wait for a peer that reads slowly; with more the connection is ended.
     pub outgoing_bytes: usize,
+    /// Most bytes that wait in all, for peers to read and to be carried out; nobody may have more than an eighth of what is
+    /// free, and whoever reads slowly is ended.
+    pub waiting_bytes: usize,
     /// How often one user may ask (`LIM-007`).
     pub user_rates: Rates,
     /// How often one server may ask, for all its users.
     pub server_rates: Rates,
     /// How often keys may be registered from one address.
     pub registration_rate: Rate,
+    /// How often one address may connect to one port; more are closed before their handshake (`LIM-013`).
+    pub connection_rate: Rate,
+    /// Most handshakes under way at a port; one more ends the oldest one of the address that has the most (`LIM-014`).
+    pub handshakes: usize,
 }
 
 /// How often one peer may ask, for each class of requests.
@@ -231,6 +238,8 @@ pub struct Rates {
     pub changes: Rate,
     /// `relay-open`; of servers `relay-call`.
     pub calls: Rate,
+    /// Messages of every kind; more are read later (`LIM-015`).
+    pub messages: Rate,
 }
 
 /// So many requests a second, and so many at once.
@@ -262,21 +271,42 @@ impl From<Rate> for antiphon_spec::rate::Rate {
     }
 }
 
-/// More than a person asks, and a client that comes back into 32 sessions of 32 members.
+/// More than a person asks, and a client that comes back into 32 sessions of 32 members. The messages are those of a lively
+/// session of 32 over relayed links.
 const USER_RATES: Rates = Rates {
     logins: Rate::new(2, 60),
     lookups: Rate::new(50, 1_024),
     changes: Rate::new(5, 60),
     calls: Rate::new(50, 1_024),
+    messages: Rate::new(2_000, 1_000),
 };
 
-/// What a server with a million users asks when some hundred thousand of them are logged in elsewhere at one server.
+/// What a server asks when a hundred thousand of its users are logged in at one other server.
 const SERVER_RATES: Rates = Rates {
-    logins: Rate::new(5_000, 20_000),
-    lookups: Rate::new(5_000, 20_000),
-    changes: Rate::new(1_000, 5_000),
-    calls: Rate::new(5_000, 20_000),
+    logins: Rate::new(1_000, 4_000),
+    lookups: Rate::new(2_000, 4_000),
+    changes: Rate::new(100, 500),
+    calls: Rate::new(1_000, 4_000),
+    messages: Rate::new(10_000, 2_000),
 };
+
+impl Limits {
+    /// The most memory that a server's process takes, whatever peers do; the chapter *Limits* tells what it is made of.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> u64 {
+        const KIB: u64 = 1 << 10;
+        const MIB: u64 = 1 << 20;
+        let bytes = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        // The program, the connections and caches of the database; what is counted for peers and addresses; queues.
+        let fixed = 64 * MIB + 32 * MIB + 160 * MIB;
+        // A frame, TLS, the task; at the authenticated port a login with its profile, and tables of relayed links.
+        let connections = bytes(self.connections).saturating_mul((136 + 448) * KIB);
+        fixed.saturating_add(bytes(self.waiting_bytes)).saturating_add(connections)
+    }
+}
+
+/// Less than this isn't enough for a few peers with long answers.
+const WAITING_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -286,9 +316,13 @@ impl Default for Limits {
             connections_per_address: 1_024,
             requests_per_connection: 64,
             outgoing_bytes: 512 * 1024,
+            waiting_bytes: 256 * 1024 * 1024,
             user_rates: USER_RATES,
             server_rates: SERVER_RATES,
             registration_rate: Rate::new(2, 120),
+            // Many people behind one address come back after an outage.
+            connection_rate: Rate::new(20, 200),
+            handshakes: 256,
         }
     }
 }
@@ -429,18 +463,23 @@ fn check_limits(path: &Path, limits: &Limits) -> Result<(), ConfigError> {
         connections_per_address,
         requests_per_connection,
         outgoing_bytes,
+        waiting_bytes,
         // These have no value that is out of range.
         user_rates: _,
         server_rates: _,
         registration_rate: _,
+        connection_rate: _,
+        handshakes,
     } = limits;
     let frame = antiphon_spec::limits::FRAME_BYTES_MAX_SERVER;
     for (key, value, least) in [
         ("limits.connections", connections, 1),
         ("limits.connections-per-peer", connections_per_peer, 1),
         ("limits.connections-per-address", connections_per_address, 1),
+        ("limits.handshakes", handshakes, 1),
         ("limits.requests-per-connection", requests_per_connection, 1),
         ("limits.outgoing-bytes", outgoing_bytes, frame),
+        ("limits.waiting-bytes", waiting_bytes, WAITING_BYTES_MIN),
     ] {
         // The upper bound is what a semaphore can count.
         if !(least..=usize::MAX >> 3).contains(value) {

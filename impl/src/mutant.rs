@@ -61,6 +61,10 @@ mutants! {
     CodeUsedUpTaken = "registration-code-used-up-taken" breaks "REG-025",
     /// A server wants a registration code for an account that is there.
     CodeOfAccountJudged = "registration-code-of-account-judged" breaks "REG-026",
+    /// A server takes connections of one address however often they come.
+    ConnectionsUncounted = "connection-rate-ignored" breaks "LIM-013",
+    /// A server ends the oldest handshake for a new one, whosever it is.
+    OldestHandshakeEnded = "oldest-handshake-ended" breaks "LIM-014",
     /// A server takes however many connections from one address.
     AddressesUncounted = "addresses-uncounted" breaks "LIM-010",
     /// A server tells an address whatever the preferences of its user say.

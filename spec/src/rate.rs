@@ -23,6 +23,10 @@ pub enum Class {
     Call,
     /// Keys are registered.
     Register,
+    /// Messages of every kind. Who sends more is not refused, but read more slowly.
+    Message,
+    /// Connections are opened, before anything is known but the address.
+    Connect,
 }
 
 impl Class {
@@ -109,14 +113,20 @@ impl<K: Ord> Buckets<K> {
     /// Takes a token, if there is one; `now` counts from any one moment.
     #[must_use]
     pub fn take(&mut self, key: K, rate: Rate, now: Duration) -> bool {
+        self.take_many(key, NonZeroU32::MIN, rate, now)
+    }
+
+    /// Takes so many tokens, if there are as many, or if the bucket is full and could never have more.
+    #[must_use]
+    pub fn take_many(&mut self, key: K, tokens: NonZeroU32, rate: Rate, now: Duration) -> bool {
         if self.full_at.len() >= self.keys_max && now >= self.swept_at + SWEEP_INTERVAL {
             self.swept_at = now;
             self.full_at.retain(|_, full_at| *full_at > now);
         }
         let has_room = self.full_at.len() < self.keys_max || self.full_at.contains_key(&key);
         let full_at = if has_room { self.full_at.entry(key).or_default() } else { &mut self.others_full_at };
-        let after = now.max(*full_at) + rate.interval();
-        let is_granted = after - now <= rate.interval() * rate.burst.get();
+        let after = now.max(*full_at) + rate.interval() * tokens.get();
+        let is_granted = after - now <= rate.interval() * rate.burst.max(tokens).get();
         if is_granted {
             *full_at = after;
         }
@@ -164,6 +174,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_tokens_are_taken_together() {
+        let (rate, mut buckets) = (rate(10, 5), Buckets::new(1));
+        let mut take = |tokens, millis| {
+            buckets.take_many((), NonZeroU32::new(tokens).unwrap(), rate, Duration::from_millis(millis))
+        };
+        assert!(take(4, 0) && !take(2, 0) && take(1, 0));
+        // More than the bucket holds are given when it is full, and paid for afterwards.
+        assert!(!take(7, 400) && take(7, 500));
+        assert!(!take(1, 700) && take(1, 800));
     }
 
     #[test]

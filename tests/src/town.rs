@@ -65,9 +65,23 @@ pub struct Service {
     registration: Option<SocketAddr>,
 }
 
+/// Settings of a server whose bounds are the program's own.
+pub const OWN_RATES: &str = "# All -rates are those of the program.\n";
+
+/// Tests and benchmarks connect more often than anybody else would, from one address.
+const RATE_OF_CONNECTIONS: &str = "
+[limits.connection-rate]
+per-second = 1000000
+burst = 1000000
+";
+
 /// No bound that anything but a flood would reach.
 const RATES: &str = "
 [limits.registration-rate]
+per-second = 1000000
+burst = 1000000
+
+[limits.connection-rate]
 per-second = 1000000
 burst = 1000000
 
@@ -76,12 +90,14 @@ logins = { per-second = 1000000, burst = 1000000 }
 lookups = { per-second = 1000000, burst = 1000000 }
 changes = { per-second = 1000000, burst = 1000000 }
 calls = { per-second = 1000000, burst = 1000000 }
+messages = { per-second = 1000000, burst = 1000000 }
 
 [limits.server-rates]
 logins = { per-second = 1000000, burst = 1000000 }
 lookups = { per-second = 1000000, burst = 1000000 }
 changes = { per-second = 1000000, burst = 1000000 }
 calls = { per-second = 1000000, burst = 1000000 }
+messages = { per-second = 1000000, burst = 1000000 }
 ";
 
 impl Town {
@@ -128,7 +144,7 @@ impl Town {
         ground.does(&["authority", "issue-node", name, "--directory", "authority", "--output", name]).await;
         let config = format!(
             "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
-             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n",
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n{RATE_OF_CONNECTIONS}",
             ground.address(name),
             ground.store.database("records.sqlite")
         );

@@ -1,6 +1,9 @@
 //! Accepting links: TLS with another user, the greeting, and the first message, which decides what the link is for.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use antiphon_protocol::{
     connection::{Accepted, Acceptor, Ended},
@@ -48,16 +51,17 @@ pub(super) async fn run(
             }
             Some(stream) = relayed.recv() => {
                 let stream = LinkStream::Relayed(stream);
-                handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open)));
+                // All that the server passes on come from it.
+                handshakes.begin(IpAddr::V4(Ipv4Addr::UNSPECIFIED), shake(stream, acceptor.clone(), Arc::clone(&half_open)));
                 continue;
             }
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let _ = stream.set_nodelay(true);
                 let stream = LinkStream::Direct(stream);
-                handshakes.begin(shake(stream, acceptor.clone(), Arc::clone(&half_open)));
+                handshakes.begin(from.ip(), shake(stream, acceptor.clone(), Arc::clone(&half_open)));
             }
             Err(error) => {
                 // Out of file descriptors, or the dialler is gone already: neither is a reason to stop listening.

@@ -174,10 +174,18 @@ async fn serve(shared: Arc<Handles>, serving: Serving, accepted: Accepted<TcpStr
     };
     let Ok(connection) = accepted.greet::<ToDirectoryNode>().await else { return };
     let limits = &serving.limits;
-    let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+    let link = Link::accepted(connection, serving.allowance(), &serving.tracker, serving.shutdown.clone());
     let answer = |request| answer(&shared, &asker, request);
     let requests = limits.requests_per_connection;
-    let end = respond_at_once(link, receive_at_directory_node, requests, requests, answer, drop).await;
+    let end = respond_at_once(
+        link,
+        receive_at_directory_node,
+        (requests, serving.allowance()),
+        requests,
+        answer,
+        drop,
+    )
+    .await;
     debug!(?asker, ?end, "a connection has ended");
 }
 

@@ -1,19 +1,26 @@
-//! Handshakes under way: bounded, and the newest counts most.
+//! Handshakes under way: bounded, and shared out among the addresses from which they come.
 //!
 //! Nobody has proved anything before the handshake is over, so whoever opens connections and says nothing must not
 //! keep others out for as long as the deadline is. When there are as many handshakes as there may be, one more ends the
-//! oldest: an honest peer needs its place for some milliseconds only.
+//! oldest one of the address that has the most (`LIM-014`): an honest peer needs a place for some milliseconds only, and
+//! whoever takes many takes them from itself.
 
-use std::{collections::VecDeque, future::Future};
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    net::IpAddr,
+};
 
 use tokio::task::{AbortHandle, JoinSet};
+
+use crate::mutant::{Mutant, active};
 
 /// The handshakes of one port. They end with it.
 #[derive(Debug)]
 pub(crate) struct Handshakes<T> {
     tasks: JoinSet<T>,
-    /// The oldest first.
-    order: VecDeque<AbortHandle>,
+    /// The oldest first, with where each comes from.
+    order: VecDeque<(IpAddr, AbortHandle)>,
     handshakes_max: usize,
 }
 
@@ -22,16 +29,28 @@ impl<T: Send + 'static> Handshakes<T> {
         Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max }
     }
 
-    /// Begins one, in the place of the oldest if there is no other.
-    pub(crate) fn begin(&mut self, handshake: impl Future<Output = T> + Send + 'static) {
-        self.order.retain(|handshake| !handshake.is_finished());
+    /// Begins one, in the place of another if there is no other place.
+    pub(crate) fn begin(&mut self, from: IpAddr, handshake: impl Future<Output = T> + Send + 'static) {
+        // Looking through all of them costs little beside a handshake.
+        self.order.retain(|(_, handshake)| !handshake.is_finished());
         while self.order.len() >= self.handshakes_max
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.most().and_then(|at| self.order.remove(at))
         {
             tracing::debug!("a handshake gives way to a newer one");
             oldest.abort();
         }
-        self.order.push_back(self.tasks.spawn(handshake));
+        self.order.push_back((from, self.tasks.spawn(handshake)));
+    }
+
+    /// Where the oldest handshake stands of the address that has the most.
+    fn most(&self) -> Option<usize> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (from, _) in &self.order {
+            *counts.entry(*from).or_default() += 1;
+        }
+        let most = counts.values().max().copied()?;
+        let is_most = |from| active(Mutant::OldestHandshakeEnded) || counts.get(from) == Some(&most);
+        self.order.iter().position(|(from, _)| is_most(from))
     }
 
     /// What came of the next one that is over; waits for ever while there is none. May be cancelled.
@@ -49,9 +68,28 @@ impl<T: Send + 'static> Handshakes<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use tokio::sync::oneshot;
 
-    use super::Handshakes;
+    use super::*;
+
+    const FROM: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))];
+
+    #[tokio::test]
+    async fn an_address_takes_places_from_itself() {
+        let mut handshakes = Handshakes::new(3);
+        let mut ends = Vec::new();
+        for from in [FROM[0], FROM[1], FROM[1], FROM[1], FROM[1]] {
+            let (end, ended) = oneshot::channel::<()>();
+            ends.push(end);
+            handshakes.begin(from, async move { drop(ended.await) });
+        }
+        ends[1].closed().await;
+        ends[2].closed().await;
+        assert!(!ends[0].is_closed());
+    }
 
     #[tokio::test]
     async fn the_oldest_gives_way() {
@@ -60,7 +98,7 @@ mod tests {
         for number in 0..4 {
             let (end, ended) = oneshot::channel::<()>();
             ends.push(end);
-            handshakes.begin(async move {
+            handshakes.begin(FROM[0], async move {
                 drop(ended.await);
                 number
             });
@@ -78,7 +116,7 @@ mod tests {
     async fn one_that_is_over_takes_no_place() {
         let mut handshakes = Handshakes::new(1);
         for number in 0..3 {
-            handshakes.begin(async move { number });
+            handshakes.begin(FROM[0], async move { number });
             assert_eq!(handshakes.next().await, number);
         }
     }

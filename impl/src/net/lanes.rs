@@ -12,6 +12,8 @@ use antiphon_spec::message::relay::LinkNumber;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::budget::{Allowance, Holding};
+
 /// What a frame costs beside its bytes: a peer that sends many small ones takes as much memory as with large ones.
 const FRAME_COST: usize = 128;
 
@@ -20,9 +22,10 @@ const COST_MAX: usize =
     2 * antiphon_spec::limits::RELAY_LINKS_MAX * antiphon_spec::limits::RELAY_WINDOW_BYTES;
 
 /// The waiting frames of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
     waiting: Mutex<Waiting>,
+    held: Holding,
     filled: Notify,
 }
 
@@ -30,10 +33,15 @@ pub(super) struct Lanes {
 struct Waiting {
     turns: VecDeque<LinkNumber>,
     frames: HashMap<LinkNumber, VecDeque<Bytes>>,
-    cost: usize,
 }
 
 impl Lanes {
+    /// Of the same budget as everything else that waits for the peer.
+    pub(super) fn new(allowance: &Allowance) -> Self {
+        let held = allowance.with_bound(COST_MAX).open();
+        Self { waiting: Mutex::default(), held, filled: Notify::new() }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,11 +49,10 @@ impl Lanes {
     /// Puts a frame behind those of its link; `false` if too much waits.
     #[must_use]
     pub(super) fn push(&self, link: LinkNumber, frame: Bytes) -> bool {
-        let mut waiting = self.waiting();
-        waiting.cost += frame.len() + FRAME_COST;
-        if waiting.cost > COST_MAX {
+        if !self.held.take(frame.len() + FRAME_COST) {
             return false;
         }
+        let mut waiting = self.waiting();
         let frames = waiting.frames.entry(link).or_default();
         frames.push_back(frame);
         if frames.len() == 1 {
@@ -67,7 +74,7 @@ impl Lanes {
         } else {
             waiting.turns.push_back(link);
         }
-        waiting.cost -= frame.len() + FRAME_COST;
+        self.held.give(frame.len() + FRAME_COST);
         Some(frame)
     }
 
@@ -85,19 +92,19 @@ mod tests {
 
     #[test]
     fn links_take_turns_and_each_keeps_its_order() {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(&0.into());
         let frame = |text: &'static str| Bytes::from_static(text.as_bytes());
         for (link, text) in [(1, "a1"), (1, "a2"), (1, "a3"), (3, "b1"), (3, "b2"), (5, "c1")] {
             assert!(lanes.push(LinkNumber(link), frame(text)));
         }
         let order: Vec<Bytes> = std::iter::from_fn(|| lanes.pop()).collect();
         assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3"].map(frame));
-        assert_eq!(lanes.waiting().cost, 0);
+        assert!(lanes.held.take(COST_MAX), "all of it was given back");
     }
 
     #[test]
     fn what_waits_is_bounded_however_small_the_frames_are() {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(&0.into());
         let fits = (0..).take_while(|_| lanes.push(LinkNumber(1), Bytes::from_static(b"x"))).count();
         assert_eq!(fits, COST_MAX / (FRAME_COST + 1));
     }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Outbox;
+use super::{Allowance, Outbox, rates::Pace};
 
 /// How long an end that has closed goes on reading, so that what it said last is not lost on the way.
 const LINGER: Duration = Duration::from_secs(2);
@@ -52,6 +52,10 @@ pub struct Link<S, Out, In> {
     deadline: Instant,
     patience: Patience,
     pings: u64,
+    /// How fast it is read, if not as fast as it comes.
+    pace: Option<Pace>,
+    /// A message has come for which the pace wasn't kept yet.
+    owes: bool,
 }
 
 /// What is waited for.
@@ -74,26 +78,38 @@ where
     /// The link at the end that accepted, which waits for a first message (`WIRE-044`).
     pub fn accepted(
         connection: Connection<S, Out, In>,
-        outgoing_bytes_max: usize,
+        outgoing: impl Into<Allowance>,
         tracker: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Self {
         let (deadline, patience) = (Instant::now() + GREETING_DEADLINE, Patience::FirstMessage);
         let (reader, writer) = connection.split();
-        let outbox = Outbox::start(writer, outgoing_bytes_max, tracker);
-        Self { reader, outbox, shutdown, deadline, patience, pings: 0 }
+        let outbox = Outbox::start(writer, outgoing.into(), tracker);
+        Self { reader, outbox, shutdown, deadline, patience, pings: 0, pace: None, owes: false }
     }
 
     /// The link at the end that dialled.
     pub fn dialled(
         connection: Connection<S, Out, In>,
-        outgoing_bytes_max: usize,
+        outgoing: impl Into<Allowance>,
         tracker: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Self {
-        let mut link = Self::accepted(connection, outgoing_bytes_max, tracker, shutdown);
+        let mut link = Self::accepted(connection, outgoing, tracker, shutdown);
         link.heard();
         link
+    }
+
+    /// The link, read no faster than this.
+    #[must_use]
+    pub(crate) fn paced(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// The bytes of the last message.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.reader.frame_bytes()
     }
 
     /// The sending direction.
@@ -108,6 +124,14 @@ where
     /// The connection has ended, and the peer was told why if this end ended it: only [`Link::linger`] is left.
     pub async fn next(&mut self) -> Result<In, LinkEnd> {
         loop {
+            let receiving = async {
+                // The message before is paid for now and not when it came: so this call can be cancelled.
+                if let Some(pace) = self.pace.as_ref().filter(|_| self.owes) {
+                    pace.keep(self.reader.frame_bytes()).await;
+                    self.owes = false;
+                }
+                timeout_at(self.deadline, self.reader.receive()).await
+            };
             let received = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => {
@@ -115,7 +139,7 @@ where
                     return Err(LinkEnd::ShuttingDown);
                 }
                 () = self.outbox.closing() => return Err(LinkEnd::Closed),
-                received = timeout_at(self.deadline, self.reader.receive()) => received,
+                received = receiving => received,
             };
             let Ok(received) = received else {
                 self.deadline_passed()?;
@@ -123,6 +147,7 @@ where
             };
             let message = received.map_err(|ended| self.ended(&ended))?;
             self.heard();
+            self.owes = true;
             match message.link() {
                 Some(LinkMessage::Ping(number)) => self.outbox.send(&Out::pong(number)),
                 Some(LinkMessage::Pong(_)) => {}

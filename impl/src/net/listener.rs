@@ -13,6 +13,7 @@ use antiphon_protocol::{
     certificate::VerifiedPeer,
     connection::{AcceptError, Accepted, Acceptor},
 };
+use antiphon_spec::rate::Class;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -20,7 +21,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::{Handshakes, rates::network};
+use super::{Allowance, Asker, Budget, Handshakes, Rates, rates::network};
 use crate::{
     config::Limits,
     mutant::{Mutant, active},
@@ -28,10 +29,6 @@ use crate::{
 
 /// How long to wait when the system has no more sockets to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
-/// Most handshakes under way at one port; one more ends the oldest. Connections that say nothing cannot use up what a
-/// process may open, which often is 1024 files.
-const HANDSHAKES_MAX: usize = 256;
 
 /// The part of a port's connections that may be handshakes: one in so many.
 const HANDSHAKES_SHARE: usize = 4;
@@ -45,13 +42,26 @@ pub struct Serving {
     pub tracker: TaskTracker,
     /// Cancelled when this process goes down.
     pub shutdown: CancellationToken,
+    budget: Arc<Budget>,
 }
 
 impl Serving {
     /// For one process.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, tracker: TaskTracker::new(), shutdown: CancellationToken::new() }
+        let budget = Arc::new(Budget::new(limits.waiting_bytes));
+        Self { limits, tracker: TaskTracker::new(), shutdown: CancellationToken::new(), budget }
+    }
+
+    /// The same connections' limits and memory, and tasks that end at another time.
+    #[must_use]
+    pub(crate) fn beside(&self) -> Self {
+        Self { tracker: TaskTracker::new(), shutdown: CancellationToken::new(), ..self.clone() }
+    }
+
+    /// What may wait for one connection.
+    pub(crate) fn allowance(&self) -> Allowance {
+        Allowance::of(&self.budget, self.limits.outgoing_bytes)
     }
 }
 
@@ -89,7 +99,7 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until the process goes down. `handle` gets each connection whose handshake is over.
+    /// Accepts until the process goes down, from each address as often as the rates allow. `handle` gets each connection whose handshake is over.
     pub(crate) async fn serve<H, F>(self, serving: Serving, handle: H)
     where
         H: Fn(Accepted<TcpStream>, Origin) -> F + Clone + Send + Sync + 'static,
@@ -98,9 +108,12 @@ impl Listener {
         let connections = Arc::new(Semaphore::new(serving.limits.connections));
         let (peers, addresses) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
         // Where the operator allows few connections, strangers do not get all of them.
-        let handshakes_max = (serving.limits.connections / HANDSHAKES_SHARE).clamp(1, HANDSHAKES_MAX);
+        let handshakes_max =
+            (serving.limits.connections / HANDSHAKES_SHARE).clamp(1, serving.limits.handshakes);
         let mut handshakes: Handshakes<Option<(Accepted<TcpStream>, IpAddr, _)>> =
             Handshakes::new(handshakes_max);
+        // Each port counts for itself.
+        let rates = Rates::new(&serving.limits);
         loop {
             let next = async {
                 let permit = Arc::clone(&connections).acquire_owned().await.ok();
@@ -127,7 +140,13 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let address = addresses.count(network(peer.ip()));
+                    let from = network(peer.ip());
+                    // LIM-013: before anything is kept of it.
+                    if !rates.allow(&Asker::Address(from), Class::Connect) {
+                        debug!(address = %peer.ip(), "an address connects too often");
+                        continue;
+                    }
+                    let address = addresses.count(from);
                     if address.number > serving.limits.connections_per_address
                         && !active(Mutant::AddressesUncounted)
                     {
@@ -135,8 +154,9 @@ impl Listener {
                         continue;
                     }
                     let (acceptor, places) = (self.acceptor.clone(), (address, permit));
-                    handshakes
-                        .begin(async move { Some((shake(stream, &acceptor).await?, peer.ip(), places)) });
+                    handshakes.begin(from, async move {
+                        Some((shake(stream, &acceptor).await?, peer.ip(), places))
+                    });
                 }
                 Err(error) => {
                     warn!(%error, "a connection cannot be accepted");

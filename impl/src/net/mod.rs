@@ -4,6 +4,7 @@
 //! keeps for a slow peer, how requests find their answers, and how everything ends.
 
 mod backoff;
+mod budget;
 mod handshakes;
 mod lanes;
 mod link;
@@ -17,12 +18,14 @@ mod respond;
 mod tests;
 
 pub use backoff::Backoff;
+pub use budget::Allowance;
+pub(crate) use budget::Budget;
 pub(crate) use handshakes::Handshakes;
 pub use link::{Link, LinkEnd};
 pub(crate) use listener::Origin;
 pub use listener::{Listener, Serving};
 pub use outbox::Outbox;
-pub(crate) use rates::{Asker, Rates};
+pub(crate) use rates::{Asker, Pace, Rates};
 pub(crate) use requester::pause;
 pub use requester::{AskError, Asks, Requester};
 pub use respond::{Refuses, respond, respond_at_once};

@@ -3,13 +3,7 @@
 //! Nobody who sends ever waits for a peer. A peer that reads so slowly that the bound is reached loses the connection
 //! (`LIM-006`), and so does one that takes nothing within the deadline.
 
-use std::{
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{marker::PhantomData, sync::Arc};
 
 use antiphon_protocol::{
     connection::{SendError, Writer, encode_message},
@@ -21,10 +15,17 @@ use tokio::{io::AsyncWrite, sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::lanes::Lanes;
+use super::{
+    budget::{Allowance, Holding},
+    lanes::Lanes,
+};
 
 /// Bytes of relayed links that are written at once before everything else has its turn.
 const RELAYED_AT_ONCE: usize = 64 * 1024;
+
+/// What a message that waits costs beside its bytes: a peer that has many small ones sent takes as much memory as with large
+/// ones.
+const MESSAGE_COST: usize = 128;
 
 /// The sending direction of a connection; a clone sends on the same one.
 #[derive(Debug)]
@@ -36,8 +37,7 @@ pub struct Outbox<Out> {
 
 #[derive(Debug)]
 struct State {
-    waiting_bytes: AtomicUsize,
-    bytes_max: usize,
+    waiting: Holding,
     /// What waits of relayed links.
     relayed: Lanes,
     /// Nothing more is to be said.
@@ -62,15 +62,14 @@ impl<Out> Clone for Outbox<Out> {
 
 impl<Out: ChannelMessage> Outbox<Out> {
     /// Starts the task that writes.
-    pub fn start<W>(writer: Writer<W, Out>, bytes_max: usize, tracker: &TaskTracker) -> Self
+    pub fn start<W>(writer: Writer<W, Out>, allowance: Allowance, tracker: &TaskTracker) -> Self
     where
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let (queue, waiting) = mpsc::unbounded_channel();
         let state = Arc::new(State {
-            waiting_bytes: AtomicUsize::new(0),
-            bytes_max,
-            relayed: Lanes::default(),
+            relayed: Lanes::new(&allowance),
+            waiting: allowance.open(),
             closing: CancellationToken::new(),
             dead: CancellationToken::new(),
         });
@@ -81,9 +80,9 @@ impl<Out: ChannelMessage> Outbox<Out> {
     /// Sends a message; nothing happens once the connection is closing.
     pub fn send(&self, message: &Out) {
         let Some(item) = self.encode(message) else { return };
-        let waiting = self.state.waiting_bytes.fetch_add(item.len(), Ordering::SeqCst);
-        if waiting + item.len() > self.state.bytes_max {
-            debug!(waiting, "a peer reads too slowly");
+        let cost = item.len() + MESSAGE_COST;
+        if !self.state.waiting.take(cost) {
+            debug!("a peer reads too slowly");
             self.state.dead.cancel();
             self.state.closing.cancel();
         }
@@ -179,7 +178,7 @@ async fn write<W, Out>(
             }
             Ok(Err(error)) => break Err(error),
             Ok(Ok((bytes, end))) => {
-                state.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst);
+                state.waiting.give(bytes);
                 if let Some(end) = end {
                     let closed = timeout(REQUEST_DEADLINE, finish(writer, end)).await;
                     break closed.unwrap_or(Ok(()));
@@ -209,7 +208,7 @@ async fn burst<W: AsyncWrite + Unpin, Out: ChannelMessage>(
         while let Some(item) = next.take().or_else(|| waiting.try_recv().ok()) {
             match item {
                 Item::Message(message) => {
-                    bytes += message.len();
+                    bytes += message.len() + MESSAGE_COST;
                     writer.feed_encoded(message).await?;
                 }
                 Item::Goodbye | Item::Error(_) | Item::HangUp => return Ok((bytes, Some(item))),

@@ -2,8 +2,9 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use antiphon_spec::{
@@ -12,7 +13,7 @@ use antiphon_spec::{
 };
 
 use crate::{
-    config::{Limits, Rates as Settings},
+    config::{Limits, Rate, Rates as Settings},
     mutant::{Mutant, active},
 };
 
@@ -43,28 +44,74 @@ impl Rates {
 
     /// Whether one more request of this class is within the rate; if it is, it is counted.
     pub(crate) fn allow(&self, asker: &Asker, class: Class) -> bool {
-        let Limits { user_rates, server_rates, registration_rate, .. } = &self.limits;
-        let of = |Settings { logins, lookups, changes, calls }: &Settings| match class {
-            Class::Login => *logins,
-            Class::Lookup => *lookups,
-            Class::Change => *changes,
-            Class::Call => *calls,
-            Class::Register => *registration_rate,
-        };
-        let (asker, rate) = match asker {
-            Asker::Peer(Identity::User(_)) => (asker.clone(), of(user_rates)),
-            Asker::Peer(Identity::Server(_) | Identity::DirectoryNode(_)) => {
-                (asker.clone(), of(server_rates))
-            }
-            Asker::Address(address) => (Asker::Address(network(*address)), of(user_rates)),
-        };
+        let (asker, rate) = self.of(asker, class);
+        if class == Class::Connect && active(Mutant::ConnectionsUncounted) {
+            return true;
+        }
+        if class == Class::Connect {
+            return self.take((asker, class), NonZeroU32::MIN, rate);
+        }
         if active(Mutant::RatesIgnored) || (active(Mutant::CallsUncounted) && class == Class::Call) {
             return true;
         }
         let everybody = Asker::Address(IpAddr::from([0, 0, 0, 0]));
         let asker = if active(Mutant::RatesShared) { everybody } else { asker };
+        self.take((asker, class), NonZeroU32::MIN, rate)
+    }
+
+    /// For whom it is counted, and how often it may be.
+    fn of(&self, asker: &Asker, class: Class) -> (Asker, Rate) {
+        let Limits { user_rates, server_rates, registration_rate, connection_rate, .. } = &self.limits;
+        let of = |Settings { logins, lookups, changes, calls, messages }: &Settings| match class {
+            Class::Login => *logins,
+            Class::Lookup => *lookups,
+            Class::Change => *changes,
+            Class::Call => *calls,
+            Class::Register => *registration_rate,
+            Class::Message => *messages,
+            Class::Connect => *connection_rate,
+        };
+        match asker {
+            Asker::Peer(Identity::User(_)) => (asker.clone(), of(user_rates)),
+            Asker::Peer(Identity::Server(_) | Identity::DirectoryNode(_)) => {
+                (asker.clone(), of(server_rates))
+            }
+            Asker::Address(address) => (Asker::Address(network(*address)), of(user_rates)),
+        }
+    }
+
+    fn take(&self, key: (Asker, Class), tokens: NonZeroU32, rate: Rate) -> bool {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.take((asker, class), rate.into(), self.begin.elapsed())
+        buckets.take_many(key, tokens, rate.into(), self.begin.elapsed())
+    }
+}
+
+/// How fast the messages of one peer are read, on all its connections together (`LIM-015`).
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    rates: Arc<Rates>,
+    asker: Asker,
+    rate: Rate,
+}
+
+/// A message counts once, and once more for each so many bytes.
+const TOKEN_BYTES: usize = 1_024;
+
+/// How long a connection that is read too fast rests: long enough for some messages to come back.
+const REST: Duration = Duration::from_millis(10);
+
+impl Pace {
+    pub(crate) fn new(rates: &Arc<Rates>, asker: &Asker) -> Self {
+        let (asker, rate) = rates.of(asker, Class::Message);
+        Self { rates: Arc::clone(rates), asker, rate }
+    }
+
+    /// Waits until a message of so many bytes may have been read.
+    pub(super) async fn keep(&self, bytes: usize) {
+        let tokens = NonZeroU32::MIN.saturating_add(u32::try_from(bytes / TOKEN_BYTES).unwrap_or(u32::MAX));
+        while !self.rates.take((self.asker.clone(), Class::Message), tokens, self.rate) {
+            tokio::time::sleep(REST).await;
+        }
     }
 }
 

@@ -162,7 +162,7 @@ where
                 backoff.succeeded();
                 let link = Link::dialled(
                     connection,
-                    serving.limits.outgoing_bytes,
+                    serving.allowance(),
                     &serving.tracker,
                     serving.shutdown.clone(),
                 );

@@ -23,7 +23,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
 };
 
-use super::{Asks, Link, LinkEnd, Outbox};
+use super::{Allowance, Asks, Link, LinkEnd, Outbox, budget::Holding};
 
 /// Messages of an accepting end that can refuse a request.
 pub trait Refuses: ChannelMessage {
@@ -42,12 +42,12 @@ macro_rules! refuses {
 }
 refuses!(FromRegistrar, FromServer, FromPeerServer, FromDirectoryNode);
 
-/// Answers the requests of a connection until it ends; `table` is the channel's. Requests beyond `requests_max` open ones are refused with
+/// Answers the requests of a connection until it ends; `table` is the channel's. Requests beyond `requests_max` open ones, or beyond the bytes that may wait, are refused with
 /// `limit-reached`. Those that are open when the connection ends are still carried out. What is no request goes `aside`.
 pub async fn respond<S, M, R, F, A>(
     link: Link<S, <M as DiallerMessage>::Answer, M>,
     table: fn(Phase, &M) -> Reception,
-    requests_max: usize,
+    (requests_max, allowance): (usize, impl Into<Allowance>),
     answer: R,
     aside: A,
 ) -> LinkEnd
@@ -59,14 +59,14 @@ where
     F: Future<Output = Option<<M as DiallerMessage>::Answer>>,
     A: FnMut(M),
 {
-    respond_at_once(link, table, requests_max, 1, answer, aside).await
+    respond_at_once(link, table, (requests_max, allowance), 1, answer, aside).await
 }
 
 /// As [`respond`], with so many requests being carried out at a time. `answer` is called in their order.
 pub async fn respond_at_once<S, M, R, F, A>(
     mut link: Link<S, <M as DiallerMessage>::Answer, M>,
     table: fn(Phase, &M) -> Reception,
-    requests_max: usize,
+    (requests_max, allowance): (usize, impl Into<Allowance>),
     at_once: usize,
     mut answer: R,
     mut aside: A,
@@ -81,6 +81,7 @@ where
 {
     // A request is open until it is answered, so it holds a place longer than it stands in the queue.
     let places = Semaphore::new(requests_max);
+    let held = allowance.into().open();
     let (queue, mut waiting) = mpsc::unbounded_channel();
     let outbox = link.outbox().clone();
     let carry_out = async {
@@ -88,15 +89,16 @@ where
         loop {
             tokio::select! {
                 biased;
-                Some((answer, place)) = running.next() => {
+                Some((answer, place, bytes)) = running.next() => {
                     if let Some(answer) = answer {
                         outbox.send(&answer);
                     }
                     drop(place);
+                    held.give(bytes);
                 }
-                Some((request, place)) = waiting.recv(), if running.len() < at_once => {
+                Some((request, place, bytes)) = waiting.recv(), if running.len() < at_once => {
                     let answered = answer(request);
-                    running.push(async move { (answered.await, place) });
+                    running.push(async move { (answered.await, place, bytes) });
                 }
                 else => break,
             }
@@ -112,7 +114,9 @@ where
                     Reception::ProtocolError => link.outbox().close(Some(ErrorCode::UnexpectedMessage)),
                     Reception::Late => {}
                     Reception::Accepted => {
-                        if let Some(message) = accept(message, &places, &queue, link.outbox()) {
+                        let bytes = link.message_bytes();
+                        if let Some(message) = accept(message, bytes, (&places, &held), &queue, link.outbox())
+                        {
                             aside(message);
                         }
                     }
@@ -128,8 +132,9 @@ where
 /// Puts a request behind those that wait, or refuses it; gives back what is none.
 fn accept<'a, M>(
     message: M,
-    places: &'a Semaphore,
-    queue: &mpsc::UnboundedSender<(M, SemaphorePermit<'a>)>,
+    bytes: usize,
+    (places, held): (&'a Semaphore, &Holding),
+    queue: &mpsc::UnboundedSender<(M, SemaphorePermit<'a>, usize)>,
     outbox: &Outbox<<M as DiallerMessage>::Answer>,
 ) -> Option<M>
 where
@@ -137,9 +142,14 @@ where
     <M as DiallerMessage>::Answer: Refuses,
 {
     match (message.question(), places.try_acquire()) {
-        (Some(_), Ok(place)) => {
+        (Some(_), Ok(place)) if held.take(bytes) => {
             // Its other end lives as long as this one.
-            let _ = queue.send((message, place));
+            let _ = queue.send((message, place, bytes));
+            None
+        }
+        (Some((id, _)), Ok(_)) => {
+            held.give(bytes);
+            outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
             None
         }
         (Some((id, _)), Err(_)) => {

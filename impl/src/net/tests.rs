@@ -121,7 +121,7 @@ async fn requests_beyond_the_bound_are_refused_and_the_others_answered() {
         respond(
             link,
             receive_at_directory_node,
-            3,
+            (3, 1_000_000),
             |request| {
                 let gate = gate.take();
                 async move {

@@ -17,7 +17,7 @@ use tracing::{debug, error};
 use super::{Shared, client::ClientHandle, lookup::lookup, relay::Came};
 use crate::{
     mutant::{Mutant, active},
-    net::{self, Asker, Link, Refuses as _, Serving},
+    net::{self, Asker, Link, Pace, Refuses as _, Serving},
 };
 
 /// Whether another key has replaced the one of a user's certificate, as far as this server knows: it is the home.
@@ -48,12 +48,12 @@ pub(super) async fn serve(
     }
     let Ok(connection) = accepted.greet::<ToServer>().await else { return };
     let limits = &serving.limits;
-    let mut link =
-        Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+    let asker = Asker::Peer(Identity::User(user.clone()));
+    let link = Link::accepted(connection, serving.allowance(), &serving.tracker, serving.shutdown.clone());
+    let mut link = link.paced(Pace::new(&shared.rates, &asker));
     let number = shared.next_connection();
     let client = ClientHandle::new(number, link.outbox().clone());
     let lookups = Arc::new(Semaphore::new(limits.requests_per_connection));
-    let asker = Asker::Peer(Identity::User(user.clone()));
     debug!(%user, "a client is connected");
     let end = loop {
         let message = match link.next().await {

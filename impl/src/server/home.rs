@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Most requests that wait; who asks more often waits as well.
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 256;
 
 /// Most requests that share a commit.
 const BATCH_MAX: usize = 64;

@@ -148,7 +148,9 @@ impl Server {
         let boot = store.boot();
         let boot = if active(Mutant::BootNumberRepeated) { 1 } else { boot };
 
-        let (serving, asking) = (Serving::new(config.limits.clone()), Serving::new(config.limits));
+        let memory_max_mib = config.limits.memory_bytes_max() >> 20;
+        let serving = Serving::new(config.limits);
+        let asking = serving.beside();
         let dialler = Dialler::renewing(credentials.clone(), Arc::clone(&trust), Arc::clone(&clock));
         serving.tracker.spawn(renew(own, load_own, credentials, serving.shutdown.clone()));
         let renewed = issuer.clone();
@@ -198,7 +200,7 @@ impl Server {
         // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
         let first = upkeep.insert().await;
         asking.tracker.spawn(upkeep.clone().run(first, serving.shutdown.clone()));
-        info!(name = %config.name, %address, registration = %registration_address, "the server listens");
+        info!(name = %config.name, %address, registration = %registration_address, memory_max_mib, "the server listens");
         Ok(Self { address, registration_address, serving, asking, users, upkeep, store })
     }
 

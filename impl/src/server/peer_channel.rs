@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     mutant::{Mutant, active},
-    net::{Asker, Link, Refuses as _, Serving, respond},
+    net::{Asker, Link, Pace, Refuses as _, Serving, respond},
 };
 
 /// Serves one connection of another server.
@@ -39,9 +39,10 @@ pub(super) async fn serve(
 ) {
     let Ok(connection) = accepted.greet::<ToPeerServer>().await else { return };
     let limits = &serving.limits;
-    let link = Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
-    let end = RelayEnd::new(Outlet::AcceptedPeer(link.outbox().clone()));
+    let link = Link::accepted(connection, serving.allowance(), &serving.tracker, serving.shutdown.clone());
     let asker = Asker::Peer(Identity::Server(peer.clone()));
+    let link = link.paced(Pace::new(&shared.rates, &asker));
+    let end = RelayEnd::new(Outlet::AcceptedPeer(link.outbox().clone()));
     let aside = |message| relay(&shared, &asker, &end, message);
     let answer = |request: ToPeerServer| {
         let (shared, peer, asker) = (&shared, &peer, &asker);
@@ -54,7 +55,14 @@ pub(super) async fn serve(
             answer(shared, peer, request).await
         }
     };
-    let ended = respond(link, receive_at_peer_server, limits.requests_per_connection, answer, aside).await;
+    let ended = respond(
+        link,
+        receive_at_peer_server,
+        (limits.requests_per_connection, serving.allowance()),
+        answer,
+        aside,
+    )
+    .await;
     end.over();
     debug!(%peer, ?ended, "a connection of a server has ended");
 }

@@ -37,7 +37,7 @@ use super::{home::Home, location::Location};
 use crate::{
     config::{GivenCode, RegistrationPolicy},
     mutant::{Mutant, active},
-    net::{self, Asker, Link, Origin, Rates, Refuses as _, Serving, respond},
+    net::{self, Asker, Link, Origin, Pace, Rates, Refuses as _, Serving, respond},
     store::{Account, CodeHash, Rotated, ServerStore, StoreError},
 };
 
@@ -77,12 +77,20 @@ impl Registrar {
         let Ok(connection) = accepted.greet::<ToRegistrar>().await else { return };
         let limits = &serving.limits;
         let link =
-            Link::accepted(connection, limits.outgoing_bytes, &serving.tracker, serving.shutdown.clone());
+            Link::accepted(connection, serving.allowance(), &serving.tracker, serving.shutdown.clone());
+        let link = link.paced(Pace::new(&self.rates, &Asker::Address(origin.address)));
         let answer = |request| {
             let registrar = &self;
             async move { registrar.answer(request, origin.address).await }
         };
-        let end = respond(link, receive_at_registrar, limits.requests_per_connection, answer, drop).await;
+        let end = respond(
+            link,
+            receive_at_registrar,
+            (limits.requests_per_connection, serving.allowance()),
+            answer,
+            drop,
+        )
+        .await;
         debug!(?end, "a registration connection has ended");
     }
 

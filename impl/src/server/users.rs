@@ -34,7 +34,7 @@ use crate::{
 const SHARES: usize = 8;
 
 /// Most events that wait at one task; who has more waits with them.
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 128;
 
 /// The list of users.
 #[derive(Clone, Debug)]

@@ -73,13 +73,14 @@ impl Violation {
 pub struct Reader<R, In> {
     frames: FramedRead<R, FrameCodec>,
     goodbye: bool,
+    frame_bytes: usize,
     messages: PhantomData<fn() -> In>,
 }
 
 impl<R: AsyncRead + Unpin, In: ChannelMessage> Reader<R, In> {
     pub(super) fn new(stream: R) -> Self {
         let frames = FramedRead::with_capacity(stream, FrameCodec::new(In::CHANNEL), 1024);
-        Self { frames, goodbye: false, messages: PhantomData }
+        Self { frames, goodbye: false, frame_bytes: 0, messages: PhantomData }
     }
 
     /// Receives the next message that is not about the end of the connection. Pings are answered by the caller.
@@ -128,13 +129,22 @@ impl<R: AsyncRead + Unpin, In: ChannelMessage> Reader<R, In> {
     /// The frame is too long or empty, or the stream has failed.
     pub async fn receive_frame(&mut self) -> Result<Option<BytesMut>, Ended> {
         match self.frames.next().await.transpose() {
-            Ok(frame) => Ok(frame),
+            Ok(frame) => {
+                self.frame_bytes = frame.as_ref().map_or(0, |frame| frame.len());
+                Ok(frame)
+            }
             Err(FrameError::Io(error)) => Err(Ended::Lost(error)),
             Err(FrameError::Truncated) => Err(Ended::Lost(cut_off())),
             Err(error @ (FrameError::TooLong { .. } | FrameError::Empty)) => {
                 Err(Violation::Frame(error).into())
             }
         }
+    }
+
+    /// How long the item of the last frame was.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.frame_bytes
     }
 
     /// The stream; what was read beyond the last frame is dropped.

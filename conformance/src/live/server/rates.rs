@@ -1,6 +1,9 @@
 //! How often a peer may ask (chapter *Limits*, section *Rates*): a server whose rates are low, and peers that ask often.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use antiphon_spec::{
     channel::{Answer, Request as _},
@@ -14,7 +17,11 @@ use antiphon_spec::{
     },
 };
 use futures::{FutureExt as _, future::select_all};
-use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
 
 use super::stage::{
     Alone, Asks, Client, Done, Link, PeerLink, Stage, User, case, expect_equal, profile, want,
@@ -89,6 +96,18 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LIM-010", "LIM-004"],
         "Of thirty connections of one address that say nothing most are ended at once; when they are gone, a user logs in.",
         |world| Box::pin(connections_of_an_address(world)),
+    ),
+    case(
+        "rates/connections-one-after-the-other",
+        &["LIM-013", "LIM-004"],
+        "An address connects to the registration port a hundred times in a row: a connection is ended without a byte; later one is greeted.",
+        |world| Box::pin(connections_one_after_the_other(world)),
+    ),
+    case(
+        "rates/handshakes-of-an-address",
+        &["LIM-014", "LIM-004"],
+        "A connection says nothing yet; another address opens more than there may be handshakes, and loses some; then the first one goes on and is greeted.",
+        |world| Box::pin(handshakes_of_an_address(world)),
     ),
 ];
 
@@ -340,4 +359,52 @@ async fn connections_of_an_address(world: Arc<World>) -> Done {
     };
     let login = timeout(PATIENCE, login).await;
     login.map_err(|_| Failure::unexpected("a login", "none")).flatten().map(drop)
+}
+
+async fn connections_one_after_the_other(world: Arc<World>) -> Done {
+    let alone = Alone { connection_rate: Some(RATE), ..Alone::default() };
+    let stage = Stage::alone(&world, alone).await?;
+    let port = (Ipv4Addr::LOCALHOST, stage.registration().0.port());
+    let mut silent = Vec::new();
+    for _ in 0..5 * RATE {
+        silent.push(TcpStream::connect(port).await.map_err(Failure::harness)?);
+    }
+    let next = select_all(silent.iter_mut().map(|stream| stream.read_u8().boxed()));
+    // Well within the time that a handshake may take.
+    let is_ended = timeout(PATIENCE / 2, next).await.is_ok();
+    expect_equal("a connection that is ended at once", &true, &is_ended)?;
+    let greeted = async {
+        while stage.registrar().await.is_err() {
+            sleep(PATIENCE / 100).await;
+        }
+    };
+    timeout(PATIENCE, greeted).await.map_err(|_| Failure::unexpected("a greeting", "none"))
+}
+
+/// The address of those who take places from each other; it is this machine's, too.
+const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// More than there may be handshakes in the case of that.
+const HANDSHAKES: u32 = 8;
+
+async fn handshakes_of_an_address(world: Arc<World>) -> Done {
+    let alone = Alone { handshakes: Some(HANDSHAKES), ..Alone::default() };
+    let stage = Stage::alone(&world, alone).await?;
+    let port = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.registration().0.port()));
+    let honest = TcpStream::connect(port).await.map_err(Failure::harness)?;
+    let mut others = Vec::new();
+    for _ in 0..4 * HANDSHAKES {
+        let socket = TcpSocket::new_v4().map_err(Failure::harness)?;
+        let bound = socket.bind((OTHER_ADDRESS, 0).into());
+        bound.map_err(|_| Failure::Unsupported("this machine has one loopback address only".to_owned()))?;
+        others.push(socket.connect(port).await.map_err(Failure::harness)?);
+    }
+    // Each of the others for which there was no place is ended; then all places have been given.
+    for _ in 0..3 * HANDSHAKES {
+        let next = select_all(others.iter_mut().map(|stream| stream.read_u8().boxed()));
+        let ended = timeout(PATIENCE / 2, next).await;
+        let (_, at, _) = ended.map_err(|_| Failure::unexpected("the end of a handshake", "none"))?;
+        drop(others.remove(at));
+    }
+    stage.registrar_over(honest).await?.probe().await
 }

@@ -257,7 +257,7 @@ mod tests {
     async fn links_that_are_led_at_the_same_time_are_asked_for_in_ascending_order() {
         let (near, far) = tokio::io::duplex(1 << 20);
         let writer = Connection::<_, ToPeerServer, FromPeerServer>::over(near).split().1;
-        let outbox = Outbox::start(writer, 1 << 20, &TaskTracker::new());
+        let outbox = Outbox::start(writer, (1 << 20).into(), &TaskTracker::new());
         let end = RelayEnd::new(Outlet::DialledPeer(outbox));
         let handle: UserHandle = "00000000000000000000000000000001@home.example".parse().unwrap();
         let called = Called::User(handle.clone());

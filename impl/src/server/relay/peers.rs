@@ -87,7 +87,7 @@ impl RelayPeers {
 
 fn serve(connection: DiallingEnd<TcpStream, ToPeerServer>, serving: &Serving) -> Arc<RelayEnd> {
     let (tracker, shutdown) = (&serving.tracker, serving.shutdown.clone());
-    let mut link = Link::dialled(connection, serving.limits.outgoing_bytes, tracker, shutdown);
+    let mut link = Link::dialled(connection, serving.allowance(), tracker, shutdown);
     let end = RelayEnd::new(Outlet::DialledPeer(link.outbox().clone()));
     let served = Arc::clone(&end);
     tracker.spawn(async move {

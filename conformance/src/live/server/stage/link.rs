@@ -53,6 +53,20 @@ impl<M: Asks> Link<M> {
         }
     }
 
+    /// As [`Link::dial`], over a stream that is there.
+    pub(in crate::live) async fn dial_over(
+        dialler: &Dialler,
+        stream: TcpStream,
+        whom: &Identity,
+    ) -> Result<Self, Failure> {
+        match dialler.dial_over(stream, whom, None).await {
+            Ok((_, connection)) => Ok(Self { connection, last: 0, probes: 0 }),
+            Err(error) => {
+                Err(Failure::unexpected("a connection with a greeting", format!("{error}: {error:?}")))
+            }
+        }
+    }
+
     /// The ID of the next request.
     pub(in crate::live) fn id(&mut self) -> RequestId {
         self.last += 1;

@@ -160,6 +160,10 @@ pub(super) struct Alone {
     pub(super) login_lease: Option<u64>,
     /// The rate of every class of requests, if not one that no case reaches.
     pub(super) rate: Option<u32>,
+    /// How often one address may connect to a port, if not more often than any case does.
+    pub(super) connection_rate: Option<u32>,
+    /// How many handshakes may be under way at a port, if not the default.
+    pub(super) handshakes: Option<u32>,
     /// How many connections of one address the server takes at a port, if not more than any case opens.
     pub(super) connections: Option<u32>,
 }
@@ -367,6 +371,15 @@ impl Stage {
     pub(super) async fn registrar(&self) -> Result<Link<ToRegistrar>, Failure> {
         let whom = Identity::Server(self.name().clone());
         Link::dial(&self.place.pki.dialler(None), self.registration, &whom).await
+    }
+
+    /// A connection to the registration port, over a stream that is there.
+    pub(super) async fn registrar_over(
+        &self,
+        stream: tokio::net::TcpStream,
+    ) -> Result<Link<ToRegistrar>, Failure> {
+        let whom = Identity::Server(self.name().clone());
+        Link::dial_over(&self.place.pki.dialler(None), stream, &whom).await
     }
 
     /// A good request to register a key.

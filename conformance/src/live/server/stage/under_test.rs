@@ -43,6 +43,9 @@ pub(super) struct Running {
     pub(super) registration: ContactAddress,
 }
 
+/// More handshakes than a case has under way that is not about them.
+const HANDSHAKES: u32 = 256;
+
 /// What stands in the configuration where accounts are not made by code.
 const UNUSED_CODE: &str = "0000000000000000-unused";
 
@@ -100,6 +103,8 @@ impl Files {
         values.insert("code-accounts", accounts.to_string());
         values.insert("login-lease", alone.login_lease.unwrap_or(LOGIN_LEASE.as_secs()).to_string());
         values.insert("rate", alone.rate.unwrap_or(UNREACHED).to_string());
+        values.insert("connection-rate", alone.connection_rate.unwrap_or(UNREACHED).to_string());
+        values.insert("handshakes", alone.handshakes.unwrap_or(HANDSHAKES).to_string());
         values.insert("connections", alone.connections.unwrap_or(UNREACHED).to_string());
         let started = Started::start(world, world.target().server.as_ref(), &self.folder, values).await?;
         let (address, registration) = (started.address("listen")?, started.address("registration")?);
