@@ -28,7 +28,7 @@ const SIGNS_MAX: usize = 64;
 pub(super) struct Keeper {
     session: SessionId,
     state: Mutex<State>,
-    /// There is something to write.
+    /// Something is to be written that didn't come by the way of whoever writes.
     pub(super) more: Notify,
 }
 
@@ -102,8 +102,6 @@ impl Keeper {
                 Action::Lost => state.fate = Some(Fate::Lost),
             }
         }
-        drop(state);
-        self.more.notify_one();
         verdict
     }
 
@@ -124,7 +122,11 @@ impl Keeper {
 
     /// Something came over the connection.
     pub(super) fn hear(&self, heard: Heard) -> Verdict {
-        self.handle(Event::Heard(heard))
+        let verdict = self.handle(Event::Heard(heard));
+        if !self.state().outbox.is_empty() {
+            self.more.notify_one();
+        }
+        verdict
     }
 
     /// The connection is gone: what waited to be written on it with it.
