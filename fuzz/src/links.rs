@@ -66,6 +66,8 @@ struct World {
     said: u64,
     unnumbered: u64,
     attempt: u64,
+    /// There is a connection over which something can come.
+    is_up: bool,
 }
 
 /// Plays the input.
@@ -78,7 +80,8 @@ pub fn play(data: &[u8]) {
     } else {
         Link::accepted(KEY, patience)
     };
-    let mut world = World { link, name: dials.then_some(NAME), said: 0, unnumbered: 0, attempt: 0 };
+    let mut world =
+        World { link, name: dials.then_some(NAME), said: 0, unnumbered: 0, attempt: 0, is_up: true };
     for _ in 0..OPERATIONS_MAX {
         match Operation::arbitrary(&mut input) {
             Ok(operation) if !input.is_empty() => world.operate(&operation),
@@ -143,13 +146,17 @@ impl World {
             return;
         }
         if let Event::Heard(Heard::Keep(keep)) = event
+            && !was_kept
             && self.link.is_kept()
         {
             self.name = Some(keep.link);
         }
         let delivered = actions.iter().filter(|action| **action == Action::Deliver).count();
-        let expected = usize::from(event == Event::Heard(Heard::Message) && !self.link.is_ended());
+        let is_message = event == Event::Heard(Heard::Message);
+        let expected = usize::from(is_message && self.is_up && !self.link.is_ended());
         assert_eq!(delivered, expected, "{event:?}: {actions:?}");
+        self.is_up &= event != Event::ConnectionLost;
+        self.is_up |= actions.contains(&Action::Resumed);
         if actions.contains(&Action::Adopt) {
             let Event::Resume { link, attempt, key, .. } = event else { panic!("{event:?} adopts") };
             assert!(was_kept && key == KEY && Some(link) == self.name && attempt > self.attempt, "{event:?}");
