@@ -50,6 +50,8 @@ pub struct Requirement {
     pub chapter: &'static str,
     /// The heading of its section, as the chapter has it.
     pub section: &'static str,
+    /// Whether its chapter is a draft.
+    pub is_draft: bool,
 }
 
 impl Requirement {
@@ -69,15 +71,28 @@ pub struct Chapter {
     pub file: &'static str,
     /// What it says.
     pub text: &'static str,
+    /// Whether it is being written: this version of the protocol does without it, and what it demands may still lack cases.
+    pub is_draft: bool,
 }
 
 macro_rules! chapters {
-    ($($prefix:literal in $file:literal,)*) => {
-        &[$(Chapter { prefix: $prefix, file: $file, text: include_str!(concat!("../text/", $file)) }),*]
+    ($($prefix:literal in $file:literal,)* @draft $($draft_prefix:literal in $draft_file:literal,)*) => {
+        &[
+            $(chapters!(@chapter $prefix, $file, false),)*
+            $(chapters!(@chapter $draft_prefix, $draft_file, true),)*
+        ]
+    };
+    (@chapter $prefix:literal, $file:literal, $is_draft:literal) => {
+        Chapter {
+            prefix: $prefix,
+            file: $file,
+            text: include_str!(concat!("../text/", $file)),
+            is_draft: $is_draft,
+        }
     };
 }
 
-/// The chapters with requirements, in the order of the book.
+/// The chapters with requirements, in the order of the book; those that are drafts come last.
 pub const CHAPTERS: &[Chapter] = chapters! {
     "IDENT" in "identity.md",
     "CERT" in "certificates.md",
@@ -93,6 +108,10 @@ pub const CHAPTERS: &[Chapter] = chapters! {
     "SESS" in "sessions.md",
     "INST" in "instant.md",
     "LIM" in "limits.md",
+    @draft
+    "TREE" in "tree.md",
+    "PRES" in "presence.md",
+    "SUBS" in "subscriptions.md",
 };
 
 /// Every requirement, in the order of the text.
@@ -121,7 +140,14 @@ fn requirements(chapter: &Chapter) -> Vec<Requirement> {
         } else if let Some((id, sentence)) = split_id(line)
             && let Some(level) = Level::ALL.into_iter().find(|level| sentence.contains(level.as_str()))
         {
-            found.push(Requirement { id, level, sentence, chapter: chapter.file, section });
+            found.push(Requirement {
+                id,
+                level,
+                sentence,
+                chapter: chapter.file,
+                section,
+                is_draft: chapter.is_draft,
+            });
         }
     }
     found

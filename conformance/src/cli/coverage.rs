@@ -50,10 +50,15 @@ impl CoverageArguments {
         let cases = registry::all().map_err(Stopped::harness)?;
         let mut code = AS_EXPECTED;
         let mut counts: BTreeMap<Level, (usize, usize, usize)> = BTreeMap::new();
+        let mut drafted: BTreeMap<Level, usize> = BTreeMap::new();
         for requirement in requirement::all() {
             let of: Vec<&Case> =
                 cases.iter().filter(|case| case.requirements.iter().any(|id| id == requirement.id)).collect();
             let reason = reasons.get(requirement.id);
+            if requirement.is_draft && of.is_empty() && reason.is_none() {
+                *drafted.entry(requirement.level).or_default() += 1;
+                continue;
+            }
             let count = counts.entry(requirement.level).or_default();
             match (of.is_empty(), reason) {
                 (false, _) => count.0 += 1,
@@ -78,6 +83,9 @@ impl CoverageArguments {
         }
         for (level, (checked, excepted, gaps)) in counts.iter().rev() {
             print(&format!("{level:<6} {checked} checked, {excepted} excepted with a reason, {gaps} gaps\n"));
+        }
+        for (level, count) in drafted.iter().rev() {
+            print(&format!("{level:<6} {count} of drafts without a case yet\n"));
         }
         Ok(code)
     }

@@ -108,6 +108,14 @@ fn every_prefix_belongs_to_its_chapter() {
 }
 
 #[test]
+fn a_draft_says_so() {
+    for chapter in CHAPTERS {
+        let says = chapter.text.lines().nth(2) == Some("This chapter is a draft.");
+        assert_eq!(says, chapter.is_draft, "{}", chapter.file);
+    }
+}
+
+#[test]
 fn a_requirement_is_one_sentence_with_one_key_word() {
     for requirement in all() {
         assert_eq!(key_words(requirement.sentence), [requirement.level.as_str()], "{}", requirement.id);
