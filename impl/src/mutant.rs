@@ -147,6 +147,8 @@ mutants! {
     AnsweredTwice = "answered-twice" breaks "WIRE-058",
     /// A client shows its user an invitation that the preferences forbid.
     RefusedInvitationShown = "refused-invitation-shown" breaks "PREF-003",
+    /// A client rejects an invitation of somebody with whom it has a link for another session.
+    CrossingInvitationRejected = "crossing-invitation-rejected" breaks "SESS-196",
     /// A newcomer takes a link to a member whose key is not the one that the epoch has for it.
     LinkKeyUnchecked = "link-key-unchecked" breaks "SESS-063",
     /// A client keeps a link for a session that it is not a member of, and says nothing.

@@ -408,7 +408,7 @@ impl Model for KeptLinkModel {
                 },
             ),
             Property::always(
-                "LINK-016: who has no connection has a timer, or dials",
+                "LINK-016: who has no connection waits for a bounded time",
                 |_: &Self, state: &KeptLinkState| {
                     state
                         .ends

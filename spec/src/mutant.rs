@@ -164,6 +164,8 @@ mutants! {
     TakenOverUnfollowed = "taken-over-unfollowed" breaks "SESS-133" caught by Both,
     /// Whoever waits for somebody who is held up in turn has no more patience than that one.
     PatienceOfEqualLength = "patience-of-equal-length" breaks "SESS-194" caught by Both,
+    /// Of two members who have lost their link, each ends the session as early as the other.
+    BothGiveUp = "both-give-up" breaks "SESS-120" caught by Suite,
     /// Whoever has not come to an epoch yet, because it is held up in the one before, is given up like one that is silent.
     HeldUpGivenUp = "held-up-given-up" breaks "SESS-153" caught by Both,
     /// A successor does not wait for the newcomer that may be a member already.

@@ -200,19 +200,18 @@ impl Town {
 
     /// Starts a client with an identity folder of its name, which registers at one server and logs in at another.
     pub async fn client(&self, name: &str, home: &Service, local: &Service) -> Client {
-        let mut command = self.ground.command(name, &self.client_arguments(name, home, local));
+        self.client_with(name, &self.client_arguments(name, home, local)).await
+    }
+
+    async fn client_with(&self, name: &str, arguments: &[String]) -> Client {
+        let mut command = self.ground.command(name, arguments);
         command.arg("--json");
         Client::over(self.ground.start(name, command)).await
     }
 
     /// As [`Town::citizen`], and the client waits as long as it may for a link to go on.
     pub async fn patient_citizen(&self, name: &str, home: &Service, local: &Service) -> Client {
-        let mut arguments = self.client_arguments(name, home, local);
-        // Without the last option and its value.
-        arguments.truncate(arguments.len().saturating_sub(2));
-        let mut command = self.ground.command(name, &arguments);
-        command.arg("--json");
-        let mut client = Client::over(self.ground.start(name, command)).await;
+        let mut client = self.client_with(name, &self.patient_arguments(name, home, local)).await;
         client.registers().await;
         client.logs_in().await;
         client
@@ -221,6 +220,12 @@ impl Town {
     /// The arguments with which a client is started: one that waits a second for a link to go on, and no more.
     #[must_use]
     pub fn client_arguments(&self, name: &str, home: &Service, local: &Service) -> Vec<String> {
+        let mut arguments = self.patient_arguments(name, home, local);
+        arguments.extend(["--link-patience".to_owned(), "1".to_owned()]);
+        arguments
+    }
+
+    fn patient_arguments(&self, name: &str, home: &Service, local: &Service) -> Vec<String> {
         let at = |server: &Service, address: SocketAddr| format!("{}={address}", server.name);
         let arguments = [
             ("--identity", name.to_owned()),
@@ -228,7 +233,6 @@ impl Town {
             ("--server", at(local, local.listen)),
             ("--registration", at(home, home.registration())),
             ("--listen", format!("{}:0", self.ground.address(name))),
-            ("--link-patience", "1".to_owned()),
         ];
         let pairs = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         std::iter::once("client".to_owned()).chain(pairs).collect()

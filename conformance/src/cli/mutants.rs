@@ -126,6 +126,7 @@ impl MutantsArguments {
     /// The cases that fail and name the broken requirement: by what the variant says, not because it is gone.
     ///
     /// Live cases wait for what a wrong variant does not say; they are run where no vector fails, unless all are wanted.
+    /// Those that are slow are run where nothing else fails.
     async fn fate(
         &self,
         target: &Arc<Target>,
@@ -137,12 +138,14 @@ impl MutantsArguments {
         let options = self.target.options(Some(variant), String::new());
         let names_it = |case: &Case| case.requirements.contains(&mutant.breaks);
         let mut fate = Fate::default();
-        for live in [false, true] {
+        for (live, slow) in [(false, false), (true, false), (true, true)] {
             let wanted = |case: &&Case| {
-                !case.is_slow() && case.is_live() == live && (self.all_cases || names_it(case))
+                // Slow cases are asked about what nothing else notices.
+                let asked = names_it(case) || (self.all_cases && !slow);
+                case.is_slow() == slow && case.is_live() == live && asked
             };
             let run_these: Vec<Case> = cases.iter().filter(wanted).cloned().collect();
-            if run_these.is_empty() || !(fate.killers.is_empty() || self.all_cases) {
+            if run_these.is_empty() || !(fate.killers.is_empty() || (self.all_cases && !slow)) {
                 continue;
             }
             let outcomes = run(target, run_these, &options, |_: &Outcome| {})

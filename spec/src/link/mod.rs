@@ -60,8 +60,11 @@ enum Keeping {
     Asked(Keep),
     /// The link is kept.
     Kept(Keep),
-    /// Too much waited for the peer; whether what it says is counted, since its `kept` has come or this end's went.
-    GivenUp(bool),
+    /// Too much waited for the peer.
+    GivenUp {
+        /// Whether what the peer says is counted, since its `kept` has come or this end's went.
+        counts: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -232,7 +235,7 @@ impl<M: Clone> Link<M> {
     fn numbers(&self) -> bool {
         match self.keeping {
             Keeping::Never | Keeping::Declined | Keeping::Ready(_) => false,
-            Keeping::Asked(_) | Keeping::Kept(_) | Keeping::GivenUp(_) => true,
+            Keeping::Asked(_) | Keeping::Kept(_) | Keeping::GivenUp { .. } => true,
         }
     }
 
@@ -259,7 +262,7 @@ impl<M: Clone> Link<M> {
     //= spec/text/links.md#keeping
     //# LINK-005: A client MUST keep each counted message that it sends after its `keep` or `kept`, until the peer says that it has received it.
     fn keep(&mut self, message: M) {
-        if matches!(self.keeping, Keeping::GivenUp(_))
+        if matches!(self.keeping, Keeping::GivenUp { .. })
             || active(Mutant::SaidInTheGapForgotten) && self.state != State::Up
         {
             return;
@@ -268,7 +271,7 @@ impl<M: Clone> Link<M> {
         //= spec/text/links.md#keeping
         //# LINK-008: A client MAY stop keeping a link when 256 messages or more wait for a `have`.
         if self.state == State::Up && self.kept.len() >= LINK_KEPT_MAX {
-            self.keeping = Keeping::GivenUp(self.is_kept());
+            self.keeping = Keeping::GivenUp { counts: self.is_kept() };
             self.kept.clear();
         }
     }
@@ -294,7 +297,7 @@ impl<M: Clone> Link<M> {
         match (heard, self.keeping) {
             (Heard::Message, keeping) => {
                 out.push(Action::Deliver);
-                if matches!(keeping, Keeping::Kept(_) | Keeping::GivenUp(true)) {
+                if matches!(keeping, Keeping::Kept(_) | Keeping::GivenUp { counts: true }) {
                     self.count(out);
                 }
             }
@@ -311,7 +314,9 @@ impl<M: Clone> Link<M> {
             (Heard::Kept(patience), Keeping::Asked(own)) => {
                 self.keeping = Keeping::Kept(Keep { patience: own.patience.min(patience), ..own });
             }
-            (Heard::Kept(_), Keeping::GivenUp(false)) => self.keeping = Keeping::GivenUp(true),
+            (Heard::Kept(_), Keeping::GivenUp { counts: false }) => {
+                self.keeping = Keeping::GivenUp { counts: true };
+            }
             (Heard::Have(received), _) => {
                 if !self.has(received) {
                     self.end(unexpected, out);

@@ -452,7 +452,8 @@ impl Membership {
         reached(Location::caller());
         //= spec/text/sessions.md#lost-links
         //# SESS-120: A member whose link to another member than the coordinator is lost MUST end the session, and close its links, if no coordinator has removed that member 60 seconds after the loss, or 150 seconds if the member's own handle is the lesser of the two, or, where that is later, so long after the last epoch that began with another coordinator, unless the coordinator itself is lost meanwhile.
-        let waits_longer = self.me.handle < *peer && *peer != self.epoch.coordinator;
+        let waits_longer =
+            self.me.handle < *peer && *peer != self.epoch.coordinator && !active(Mutant::BothGiveUp);
         let after = if waits_longer { LOST_MEMBER_DEADLINE_OF_LESSER } else { LOST_MEMBER_DEADLINE };
         work.push(Action::Arm { timer: Timer::Lost(peer.clone()), after });
     }

@@ -26,7 +26,10 @@ use antiphon_spec::{
     },
     session::{Epoch, SessionId},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_rustls::TlsStream;
 
 use super::chain::{commitment, in_epoch};
@@ -114,6 +117,24 @@ impl<Out: ChannelMessage, In: ChannelMessage> Line<Out, In> {
                 None => return Ok(message),
             }
         }
+    }
+
+    /// The connection stands for so long, and there is no word on it but signs of life.
+    pub(super) async fn stays_quiet_for(&mut self, time: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + time;
+        while let Ok(frame) = timeout_at(until, self.connection.reader().receive_frame()).await {
+            let frame = frame.map_err(ended)?;
+            let frame = frame.ok_or_else(|| Failure::unexpected("silence", "the connection ended"))?;
+            let message: In = cbor::decode(&frame)
+                .map_err(|error| Failure::unexpected("a message of the grammar", error))?;
+            match message.link() {
+                Some(LinkMessage::Ping(number)) => self.send(&Out::pong(number)).await?,
+                Some(LinkMessage::Pong(_)) => {}
+                _ if offer::<In>(&frame).is_some() => {}
+                _ => return Err(Failure::unexpected("silence", shown(&message))),
+            }
+        }
+        Ok(())
     }
 
     /// The client answers a ping; it has read all that came before.

@@ -1,6 +1,6 @@
 //! A client that is a member: newcomers and their tickets, orders of the coordinator, and what is lost.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -59,6 +59,7 @@ pub(super) const CASES: &[LiveCase] = live_cases! {
     "member/coordinator-lost" ["SESS-122", "SESS-130", "SESS-133", "SESS-134"] "the link to the coordinator is lost, and the lower of the two that are left takes over" => coordinator_lost;
     "member/coordinator-lost-after-commit" ["SIGN-014", "SESS-139", "SESS-150"] "the coordinator is lost, and another member shows how it ended the epoch" => coordinator_lost_after_commit;
     "member/member-lost" ["SESS-122", "SESS-120"] "the link to another member is lost, which the coordinator then removes" => member_lost;
+    "slow/one-of-two-stays" ["SESS-120"] twin "member/member-lost" "the link to another member is lost, and the coordinator removes that member after 75 seconds: the client, whose handle is the lesser, is still there" => one_of_two_stays;
     "member/goodbye-is-a-loss" ["SESS-122", "WIRE-050"] "a member says goodbye to the link without a leave" => goodbye_is_a_loss;
     "member/leaves" ["SESS-097", "SESS-039", "SESS-099"] "the user leaves: by a request, and with the epoch without the client" => leaves;
     "member/leave-granted-after-close" ["SESS-042", "SESS-040"] "the user leaves while the epoch closes: the request waits for the next" => leave_waits;
@@ -315,9 +316,20 @@ async fn coordinator_lost_after_commit(world: Arc<World>) -> Result<(), Failure>
 }
 
 async fn member_lost(world: Arc<World>) -> Result<(), Failure> {
+    b_is_removed_after(Duration::ZERO, world).await
+}
+
+/// The greater of the two handles has 60 seconds, the lesser 150.
+async fn one_of_two_stays(world: Arc<World>) -> Result<(), Failure> {
+    b_is_removed_after(Duration::from_secs(75), world).await
+}
+
+/// The client's link to person b is lost, whom the coordinator removes so much later.
+async fn b_is_removed_after(wait: Duration, world: Arc<World>) -> Result<(), Failure> {
     let mut room = Room::new(&world).await?;
     drop(room.to_b);
     room.scene.client.tells("member-lost", json!({"handle": room.scene.b.handle})).await?;
+    room.to_a.stays_quiet_for(wait).await?;
     let change = Change::Remove(room.scene.b.handle.clone());
     let grant = super::chain::grant(&room.epoch, change.clone(), &room.scene.a.handle, &room.scene.a)?;
     room.to_a.say(&room.epoch, SessionBody::Close(Close { grant, change: change.clone() })).await?;

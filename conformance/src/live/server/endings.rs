@@ -96,14 +96,7 @@ async fn other_server_is_told(world: Arc<World>) -> Done {
     let mut one = stage.played("one").await?;
     let epoch = one.dial(&stage).await?.check_out(user.handle.id).await?.epoch;
     stage.end_account(&user.handle).await?;
-    let replace = one.replace().await?;
-    expect_equal(
-        "whose login is over",
-        &(&user.handle, epoch),
-        &(&replace.body().user, replace.body().epoch),
-    )?;
-    replace.done();
-    Ok(())
+    one.hears_of_the_end(&user.handle, epoch).await
 }
 
 async fn login_at_home_ends(world: Arc<World>) -> Done {

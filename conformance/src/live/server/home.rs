@@ -410,14 +410,7 @@ async fn replace_to_the_older_holder(world: Arc<World>) -> Done {
     let (mut one, two) = (stage.played("one").await?, stage.played("two").await?);
     let epoch = one.dial(&stage).await?.check_out(user.handle.id).await?.epoch;
     two.dial(&stage).await?.check_out(user.handle.id).await?;
-    let replace = one.replace().await?;
-    expect_equal(
-        "whose login is over",
-        &(&user.handle, epoch),
-        &(&replace.body().user, replace.body().epoch),
-    )?;
-    replace.done();
-    Ok(())
+    one.hears_of_the_end(&user.handle, epoch).await
 }
 
 async fn replace_with_the_greatest_epoch(world: Arc<World>) -> Done {
@@ -428,14 +421,7 @@ async fn replace_with_the_greatest_epoch(world: Arc<World>) -> Done {
     dialled.check_out(user.handle.id).await?;
     let epoch = dialled.check_out(user.handle.id).await?.epoch;
     two.dial(&stage).await?.check_out(user.handle.id).await?;
-    let replace = one.replace().await?;
-    expect_equal(
-        "whose login is over",
-        &(&user.handle, epoch),
-        &(&replace.body().user, replace.body().epoch),
-    )?;
-    replace.done();
-    Ok(())
+    one.hears_of_the_end(&user.handle, epoch).await
 }
 
 async fn replace_for_a_login_at_home(world: Arc<World>) -> Done {
@@ -444,14 +430,7 @@ async fn replace_for_a_login_at_home(world: Arc<World>) -> Done {
     let mut one = stage.played("one").await?;
     let epoch = one.dial(&stage).await?.check_out(user.handle.id).await?.epoch;
     stage.client(&user).await?.log_in().await?;
-    let replace = one.replace().await?;
-    expect_equal(
-        "whose login is over",
-        &(&user.handle, epoch),
-        &(&replace.body().user, replace.body().epoch),
-    )?;
-    replace.done();
-    Ok(())
+    one.hears_of_the_end(&user.handle, epoch).await
 }
 
 async fn no_replace_after_check_in(world: Arc<World>) -> Done {
@@ -480,12 +459,5 @@ async fn replace_again(world: Arc<World>) -> Done {
     for _ in 0..2 {
         one.replace().await?.cut();
     }
-    let replace = one.replace().await?;
-    expect_equal(
-        "whose login is over",
-        &(&user.handle, epoch),
-        &(&replace.body().user, replace.body().epoch),
-    )?;
-    replace.done();
-    Ok(())
+    one.hears_of_the_end(&user.handle, epoch).await
 }

@@ -288,10 +288,7 @@ async fn login_elsewhere_ends(world: Arc<World>) -> Done {
     let mut peer = one.dial(&stage).await?;
     let epoch = peer.check_out(user.handle.id).await?.epoch;
     rotated(&stage, &user.key, &pki::key()?).await?;
-    let replace = one.replace().await?;
-    let told = (&replace.body().user, replace.body().epoch);
-    expect_equal("whose login is over", &(&user.handle, epoch), &told)?;
-    replace.done();
+    one.hears_of_the_end(&user.handle, epoch).await?;
     let answer = peer.renew(user.handle.id, epoch).await?.map(|_| ());
     expect_equal("the renewal", &Err(ErrorCode::LoginReplaced), &answer)
 }

@@ -287,7 +287,7 @@ impl Engine {
         }
         //= spec/text/sessions.md#links
         //# SESS-009: A client MUST answer with `reject`, and close, when it receives an `invite` to a session that it has an invitation to or is in already.
-        let known = self.sessions.contains_key(&message.session);
+        let known = self.sessions.contains_key(&message.session) || self.is_crossing(&peer.handle);
         let waiting = self.sessions.values().filter(|conversation| {
             conversation.machine.awaits_answer() && conversation.inviter.as_ref() == Some(&peer.handle)
         });
@@ -329,6 +329,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether a wrong variant takes the invitation for one that is known.
+    fn is_crossing(&self, inviter: &UserHandle) -> bool {
+        active(Mutant::CrossingInvitationRejected)
+            && self.sessions.keys().any(|session| self.links.get(&(*session, inviter.clone())).is_some())
     }
 
     /// Somebody comes to a session that the client should be in.

@@ -30,6 +30,7 @@ use tokio::{
         OwnedSemaphorePermit,
         mpsc::{self, error::TryRecvError},
     },
+    task::JoinSet,
     time::{sleep_until, timeout},
 };
 use tokio_rustls::TlsStream;
@@ -125,6 +126,8 @@ pub(super) async fn serve(served: Served) {
     let Served { id, session, connection, link, mut outgoing, mut offers, inputs, slot } = served;
     let keeper = Keeper::new(session, link);
     let mut current = Some(Current::new(connection));
+    // Those who would have gone on with the link, and hear that they can't; at most as many as the client has places.
+    let mut refusals = JoinSet::new();
     let end = loop {
         let next = tokio::select! {
             next = converse(id, current.as_mut(), &mut outgoing, &keeper, &inputs) => next,
@@ -144,7 +147,8 @@ pub(super) async fn serve(served: Served) {
                 }
             },
             Next::Offered(offer) => {
-                if let Some(connection) = take_offer(offer, &keeper) {
+                while refusals.try_join_next().is_some() {}
+                if let Some(connection) = take_offer(offer, &keeper, &mut refusals) {
                     current = Some(Current::new(connection));
                 }
             }
@@ -220,7 +224,7 @@ async fn due(keeper: &Keeper) -> Event<Bytes> {
 }
 
 /// The connection of an offer, if the link goes on with it.
-fn take_offer(offer: Offer, keeper: &Keeper) -> Option<LinkConnection> {
+fn take_offer(offer: Offer, keeper: &Keeper, refusals: &mut JoinSet<()>) -> Option<LinkConnection> {
     match offer {
         Offer::Dialled(connection) => {
             keeper.handle(Event::Dialled);
@@ -237,7 +241,7 @@ fn take_offer(offer: Offer, keeper: &Keeper) -> Option<LinkConnection> {
             if verdict.adopt {
                 return Some(connection);
             }
-            tokio::spawn(async move {
+            refusals.spawn(async move {
                 refuse(connection, None, verdict.refuse).await;
                 drop(permit);
             });

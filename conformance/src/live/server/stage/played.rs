@@ -112,6 +112,18 @@ expected! {
 }
 
 impl Played {
+    /// The next request says that this login is over, and is answered.
+    pub(in crate::live::server) async fn hears_of_the_end(
+        &mut self,
+        user: &UserHandle,
+        epoch: LoginEpoch,
+    ) -> Done {
+        let replace = self.replace().await?;
+        expect_equal("whose login is over", &(user, epoch), &(&replace.body.user, replace.body.epoch))?;
+        replace.done();
+        Ok(())
+    }
+
     pub(super) async fn start(pki: &Pki, name: ServerName, node: &Node) -> Result<Self, Failure> {
         let credentials = pki.credentials(&Identity::Server(name.clone()))?;
         let (certificate, key) = pki.user_ca(&name)?;
