@@ -373,6 +373,20 @@ pub const ALL: &[Entry] = &[
         quick: false,
     },
     Entry {
+        name: "session-losses-return",
+        about: "2 members, 1 newcomer, 2 invitations, 1 leave, 1 link that breaks or cannot be had; who left or was lost may be invited again",
+        scenario: Scenario {
+            members: 2,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { invitations: 2, leaves: 1, losses: 1, ..NOTHING },
+            dialling: Dialling::Later,
+            returns: true,
+            attack: None,
+        },
+        quick: false,
+    },
+    Entry {
         name: "session-partition",
         about: "4 members, 4 links that break, so that the session may fall into two pairs",
         scenario: Scenario {
@@ -677,6 +691,20 @@ pub const ALL: &[Entry] = &[
             dialling: Dialling::AtOnce,
             returns: false,
             attack: Some(Attack { users: &[2], start: Start::Newcomer, sends: 3, refusals: NEWCOMER }),
+        },
+        quick: true,
+    },
+    Entry {
+        name: "attack-member-honest",
+        about: "2 members, 1 leave, 1 message; the attacker is one too and has an accomplice outside, 2 messages",
+        scenario: Scenario {
+            members: 3,
+            creator: 0,
+            newcomers: 1,
+            budget: Budget { leaves: 1, messages: 1, ..NOTHING },
+            dialling: Dialling::AtOnce,
+            returns: false,
+            attack: Some(Attack { users: &[2, 3], start: Start::Member, sends: 2, refusals: MEMBER }),
         },
         quick: true,
     },

@@ -63,6 +63,17 @@ pub(crate) enum Violation {
     JoinMeddledWith,
 }
 
+/// Whom somebody may have lost who is told that an epoch began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Nobody: each epoch is the only one of its number, and its coordinator ends it.
+    Nobody,
+    /// The coordinator: somebody may take over.
+    Coordinator,
+    /// Anybody: the session may fall into parts, and each part has a chain of its own.
+    Anybody,
+}
+
 /// What happened in one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Record {
@@ -77,9 +88,11 @@ struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Said {
     epoch: EpochNumber,
+    /// Which of the epochs of this number, where the session has fallen into parts.
+    chain: EpochHash,
     sender: Who,
     count: u64,
-    /// An attacker says it: nobody has to have it.
+    /// An attacker says it, or somebody who died: nobody has to have it.
     is_free: bool,
     /// Who has heard how many of them, ascending.
     heard: Vec<(Who, u64)>,
@@ -146,15 +159,14 @@ impl Monitor {
         }
     }
 
-    /// A client was told that an epoch began; `before` is the one that it was a member of. Where the session may fall
-    /// into parts, each part has a chain of its own.
-    pub(crate) fn began(&mut self, who: Who, before: Option<&Epoch>, epoch: &Epoch, parts: bool) {
+    /// A client was told that an epoch began; `before` is the one that it was a member of.
+    pub(crate) fn began(&mut self, who: Who, before: Option<&Epoch>, epoch: &Epoch, lost: Lost) {
         self.record(epoch.number, hash_epoch(epoch)).begun = true;
         let same = self.records.iter().filter(|record| record.number == epoch.number && record.begun);
-        if same.count() > 1 && !parts {
+        if same.count() > 1 && lost != Lost::Anybody {
             self.blame(Violation::TwoEpochs);
         }
-        if !self.follows_a_grant(epoch, parts) {
+        if !self.follows_a_grant(epoch, lost) {
             self.blame(Violation::ChangeWithoutGrant);
         }
         if let Some(before) = before {
@@ -167,12 +179,12 @@ impl Monitor {
 
     /// Whether the change that made this epoch is what the grant of the epoch before was given for, or one that needs
     /// none because the coordinator was lost.
-    fn follows_a_grant(&self, epoch: &Epoch, parts: bool) -> bool {
+    fn follows_a_grant(&self, epoch: &Epoch, lost: Lost) -> bool {
         let Some(before) = epoch.number.0.checked_sub(1).map(EpochNumber) else {
             return matches!(epoch.change, Change::Create(_));
         };
         if matches!(epoch.change, Change::TakeOver(_)) {
-            return parts;
+            return lost != Lost::Nobody;
         }
         let mut granted = self.records.iter().filter(|r| r.number == before && r.hash == epoch.previous);
         granted.next().and_then(|record| record.grant.as_ref()).is_some_and(|grant| {
@@ -185,10 +197,11 @@ impl Monitor {
 
     /// A member of `epoch` has gone on: it must have all that the others said in it.
     pub(crate) fn left_behind(&mut self, who: Who, epoch: &Epoch) {
+        let chain = hash_epoch(epoch);
         let missing = self
             .said
             .iter()
-            .filter(|said| said.epoch == epoch.number && said.sender != who && !said.is_free)
+            .filter(|said| said.chain == chain && said.sender != who && !said.is_free)
             .any(|said| said.heard_by(who) < said.count);
         if missing {
             self.blame(Violation::MessageMissing);
@@ -238,9 +251,10 @@ impl Monitor {
         }
     }
 
-    /// A client died; its user waits for nothing any more.
+    /// A client died: its user waits for nothing any more, and nobody has to have what it was sending.
     pub(crate) fn died(&mut self, who: Who) {
         self.open.retain(|open| open.sender != who);
+        self.said.iter_mut().filter(|said| said.sender == who).for_each(|said| said.is_free = true);
     }
 
     /// Whether every user knows of every message what became of it.
@@ -248,8 +262,11 @@ impl Monitor {
         self.open.is_empty()
     }
 
-    /// A client was told that its message went out.
-    pub(crate) fn sent(&mut self, who: Who, epoch: EpochNumber, number: u64) {
+    /// A client was told that its message went out, while it was a member of `view`.
+    pub(crate) fn sent(&mut self, who: Who, view: Option<&Epoch>, epoch: EpochNumber, number: u64) {
+        let Some(chain) = view.filter(|view| view.number == epoch).map(hash_epoch) else {
+            return self.blame(Violation::WrongDelivery);
+        };
         let count = self.said(epoch, who).map_or(0, |said| said.count);
         if number != count + 1 {
             self.blame(Violation::WrongDelivery);
@@ -257,7 +274,14 @@ impl Monitor {
         match self.said(epoch, who) {
             Some(said) => said.count = number,
             None => {
-                self.said.push(Said { epoch, sender: who, count: number, is_free: false, heard: Vec::new() });
+                self.said.push(Said {
+                    epoch,
+                    chain,
+                    sender: who,
+                    count: number,
+                    is_free: false,
+                    heard: Vec::new(),
+                });
                 self.said.sort();
             }
         }
@@ -270,12 +294,13 @@ impl Monitor {
     }
 
     /// Somebody may say what it likes: the message that comes next is taken for said.
-    pub(crate) fn may_say(&mut self, who: Who, epoch: EpochNumber, number: u64) {
+    pub(crate) fn may_say(&mut self, who: Who, view: Option<&Epoch>, epoch: EpochNumber, number: u64) {
         match self.said(epoch, who) {
             Some(said) => said.count = number.max(said.count),
             None => {
+                let chain = view.map_or(EpochHash([0; 32]), hash_epoch);
                 let is_free = true;
-                self.said.push(Said { epoch, sender: who, count: number, is_free, heard: Vec::new() });
+                self.said.push(Said { epoch, chain, sender: who, count: number, is_free, heard: Vec::new() });
                 self.said.sort();
             }
         }
@@ -291,8 +316,10 @@ impl Monitor {
         number: u64,
     ) {
         let in_view = view.is_some_and(|view| view.number == epoch && names(view, from) && names(view, to));
+        let chain = view.map(hash_epoch);
         let next = self.said(epoch, from).is_some_and(|said| {
-            let fits = number <= said.count && number == said.heard_by(to) + 1;
+            let is_here = said.is_free || Some(said.chain) == chain;
+            let fits = is_here && number <= said.count && number == said.heard_by(to) + 1;
             said.hear(to, number);
             fits
         });
@@ -373,12 +400,12 @@ mod tests {
     fn granted_changes_are_fine_and_others_are_not() {
         let [first, second, third] = chain();
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), None, &first, false);
+        monitor.began(Who(0), None, &first, Lost::Nobody);
         monitor.granted(grant(&first, &second.change));
-        monitor.began(Who(0), Some(&first), &second, false);
-        monitor.began(Who(1), None, &second, false);
+        monitor.began(Who(0), Some(&first), &second, Lost::Nobody);
+        monitor.began(Who(1), None, &second, Lost::Nobody);
         assert!(monitor.is_clean());
-        monitor.began(Who(0), Some(&second), &third, false);
+        monitor.began(Who(0), Some(&second), &third, Lost::Nobody);
         assert!(monitor.has(Violation::ChangeWithoutGrant));
     }
 
@@ -397,13 +424,13 @@ mod tests {
     fn epochs_that_differ_or_are_left_out_are_noticed() {
         let [first, second, third] = chain();
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), Some(&first), &third, false);
+        monitor.began(Who(0), Some(&first), &third, Lost::Nobody);
         assert!(monitor.has(Violation::TwoEpochs));
         let mut monitor = Monitor::default();
-        monitor.began(Who(0), None, &second, false);
+        monitor.began(Who(0), None, &second, Lost::Nobody);
         let other =
             Epoch { coordinator: Cast::new(2).member(Who(1)).expect("a member").handle.clone(), ..second };
-        monitor.began(Who(1), None, &other, false);
+        monitor.began(Who(1), None, &other, Lost::Nobody);
         assert!(monitor.has(Violation::TwoEpochs));
     }
 
@@ -412,8 +439,8 @@ mod tests {
         let [_, second, third] = chain();
         let said = || {
             let mut monitor = Monitor::default();
-            monitor.sent(Who(0), second.number, 1);
-            monitor.sent(Who(0), second.number, 2);
+            monitor.sent(Who(0), Some(&second), second.number, 1);
+            monitor.sent(Who(0), Some(&second), second.number, 2);
             monitor
         };
         let mut good = said();
@@ -430,6 +457,12 @@ mod tests {
         let mut outside = said();
         outside.delivered(Who(1), Some(&third), Who(0), second.number, 1);
         assert!(outside.has(Violation::WrongDelivery), "outside its epoch");
+        let mut forked = said();
+        let other = Epoch { previous: EpochHash([7; 32]), ..second.clone() };
+        forked.left_behind(Who(1), &other);
+        assert!(forked.is_clean(), "said in another epoch of this number");
+        forked.delivered(Who(1), Some(&other), Who(0), second.number, 1);
+        assert!(forked.has(Violation::WrongDelivery), "outside its chain");
         let mut missing = said();
         missing.left_behind(Who(1), &second);
         assert!(missing.has(Violation::MessageMissing));

@@ -23,7 +23,7 @@ use crate::{
     cast::{Cast, Who},
     crypto::{self, Hand},
     link::{End, Link, Side},
-    monitor::{Monitor, Outcome, Violation},
+    monitor::{Lost, Monitor, Outcome, Violation},
     scenario::{Dialling, Scenario},
     session_model::refusal_bit,
     shared::Shared,
@@ -106,7 +106,7 @@ impl<'m> Turn<'m> {
         let hand = Hand::new(me.key);
         let session = tap::create(who, me.clone(), Nonce([0; 16]), &context(who, &hand));
         if let Some(epoch) = session.epoch() {
-            self.monitor.began(who, None, epoch, self.scenario.has_faults());
+            self.monitor.began(who, None, epoch, Lost::Nobody);
         }
         self.put(who, Client { session: Some(session), ..Client::default() });
     }
@@ -609,8 +609,8 @@ impl<'m> Turn<'m> {
                     self.change_attacker(|attacker| attacker.coordinates = true);
                 }
                 if !self.world.attacker.coordinates {
-                    let parts = self.scenario.has_faults();
-                    self.monitor.began(who, view.as_ref(), &epoch, parts);
+                    let lost = self.lost_by(who, view.as_ref());
+                    self.monitor.began(who, view.as_ref(), &epoch, lost);
                 }
                 if self.is_corrupt(Who::of(&epoch.coordinator)) {
                     self.change_attacker(|attacker| attacker.leads = true);
@@ -622,12 +622,12 @@ impl<'m> Turn<'m> {
             }
             Notice::MessageReceived { from, epoch, number, .. } => {
                 if self.is_corrupt(Who::of(&from)) {
-                    self.monitor.may_say(Who::of(&from), epoch, number);
+                    self.monitor.may_say(Who::of(&from), view.as_ref(), epoch, number);
                 }
                 self.monitor.delivered(who, view.as_ref(), Who::of(&from), epoch, number);
             }
             Notice::MessageSent { local, epoch, number, to } => {
-                self.monitor.sent(who, epoch, number);
+                self.monitor.sent(who, view.as_ref(), epoch, number);
                 let to = to.iter().map(Who::of).collect();
                 self.monitor.outcome(who, local, &Outcome::Sent(to));
             }
@@ -658,6 +658,22 @@ impl<'m> Turn<'m> {
                     EndReason::MemberLost => self.given_up(),
                 }
             }
+        }
+    }
+
+    /// Whom a member of this epoch may have lost. Where somebody attacks, the coordinator may have gone in the middle of what it
+    /// did; who still has its link to it has not lost it.
+    fn lost_by(&self, who: Who, view: Option<&Epoch>) -> Lost {
+        let is_orphaned = view.is_some_and(|view| {
+            let coordinator = Who::of(&view.coordinator);
+            coordinator != who && self.world.attached(who, coordinator).is_none()
+        });
+        if self.scenario.has_faults() {
+            Lost::Anybody
+        } else if self.scenario.attack.is_some() && is_orphaned {
+            Lost::Coordinator
+        } else {
+            Lost::Nobody
         }
     }
 

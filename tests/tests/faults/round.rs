@@ -199,10 +199,14 @@ impl Round {
             );
         }
         let newcomer = &self.people[NEWCOMER];
-        let decided = !newcomer.alive
+        // Of a newcomer that is dead its inviter has to have heard, too, or the invitation is still under way.
+        let inviter = &self.people[self.inviter];
+        let is_known_dead = !newcomer.alive
+            && (!inviter.alive || inviter.in_vain > 0 || inviter.met.contains(&newcomer.handle));
+        let decided = is_known_dead
             || newcomer.is_member()
             || newcomer.ended.is_some()
-            || !newcomer.was_invited && self.people[self.inviter].in_vain > 0;
+            || !newcomer.was_invited && inviter.in_vain > 0;
         let leaver = &self.people[LEAVER];
         let let_go = !self.left || !leaver.alive || leaver.ended.is_some();
         let silent = self.people.iter().all(|person| person.alive || person.silent);
@@ -260,8 +264,10 @@ impl Round {
             person.says_next().await;
         }
         self.until("all to hear all", |round| {
-            let mut members = round.people.iter().filter(|person| person.is_member());
-            members.all(Witness::is_heard)
+            let members = || round.people.iter().filter(|person| person.is_member());
+            members().all(|speaker| {
+                speaker.is_heard() && members().all(|listener| listener.has_shown_last_of(speaker))
+            })
         })
         .await;
     }

@@ -61,6 +61,8 @@ pub(crate) struct Witness {
     pub(crate) was_invited: bool,
     /// Invitations of this client that came to nothing.
     pub(crate) in_vain: usize,
+    /// Whom it has seen as a member.
+    pub(crate) met: BTreeSet<String>,
     /// How often it has logged in again by itself.
     pub(crate) logins: usize,
     talks: bool,
@@ -88,6 +90,7 @@ impl Witness {
             invited: false,
             was_invited: false,
             in_vain: 0,
+            met: BTreeSet::new(),
             logins: 0,
             talks: false,
             said: Vec::new(),
@@ -140,6 +143,14 @@ impl Witness {
         self.sent.len() == self.said.len() && others.clone().all(has)
     }
 
+    /// It has shown the last message of this member.
+    pub(crate) fn has_shown_last_of(&self, speaker: &Self) -> bool {
+        let is_last = |shown: &Shown| {
+            shown.from == speaker.handle && speaker.sent.last() == Some(&(shown.epoch, shown.number))
+        };
+        speaker.handle == self.handle || self.shown.iter().any(is_last)
+    }
+
     /// Takes in the next thing that it tells, and goes on with what follows from it.
     pub(crate) async fn takes(&mut self, told: Option<Value>) {
         let Some(event) = told else {
@@ -155,6 +166,7 @@ impl Witness {
                 // What was told before it was asked for is not news.
                 if self.view.as_ref().is_none_or(|known| known.number < view.number) {
                     assert!(view.members.contains(&self.handle), "{} is told {event}", self.name);
+                    self.met.extend(view.members.iter().cloned());
                     self.view = Some(view);
                 }
             }
