@@ -2,7 +2,7 @@
 //!
 //! A model gives the very [`Session`](antiphon_spec::session::Session) that clients run to every order of deliveries and every
 //! choice of the users, within bounds, with symbolic signatures in place of real ones ([`SessionModel`]). The
-//! properties are those of chapter *Sessions*; [`catalogue`] lists the models by name.
+//! properties are those of chapter *Sessions*; [`catalogue`] lists these models by name, [`families`] those of every machine.
 //!
 //! What the checker reports as holding, holds in every reachable state. Beside it, [`simulation`] plays some runs out of
 //! many in sessions that are too large and too long for that, with time and faults.
@@ -15,6 +15,7 @@ mod crypto;
 mod digest;
 #[cfg(feature = "export")]
 pub mod export;
+pub mod families;
 mod instant_model;
 mod kept_link;
 mod link;

@@ -8,11 +8,10 @@ use std::{
 };
 
 use antiphon_models::{
-    InstantModel, KeptLinkModel, SessionModel,
+    SessionModel,
     catalogue::{self, Entry},
-    check::{self, Options},
-    locations::{self, LOCATIONS, LocationEntry},
-    profiles::{self, PROFILES, ProfileEntry},
+    check::Options,
+    families::{self, Family, Listed},
     simulation::{self, Replay, Search},
 };
 use clap::{Parser, Subcommand};
@@ -33,8 +32,11 @@ enum Command {
     /// Explores models to their end and says what became of every property.
     Check {
         /// The model; every one, if absent.
-        #[arg(value_parser = named, conflicts_with_all = ["bounded", "mutants"])]
-        model: Option<Entry>,
+        #[arg(value_parser = named, conflicts_with_all = ["only", "bounded", "mutants"])]
+        model: Option<Listed>,
+        /// Only the models of this family.
+        #[arg(long, value_name = "FAMILY", conflicts_with_all = ["mutants", "mutant"])]
+        only: Option<Family>,
         /// Only the small models, which take seconds.
         #[arg(long, conflicts_with = "mutants")]
         bounded: bool,
@@ -44,28 +46,6 @@ enum Command {
         /// Instead of the machines as they are, this wrong variant, whoever must catch it.
         #[arg(long, conflicts_with_all = ["bounded", "mutants"])]
         mutant: Option<String>,
-        /// Only the model of instant messages.
-        #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant"])]
-        instants: bool,
-        /// Only the model of links that go on.
-        #[arg(long, conflicts_with_all = ["model", "bounded", "mutants", "mutant", "instants"])]
-        links: bool,
-        /// Only the models of logins; of these the one of this name, if there is one.
-        #[arg(
-            long,
-            value_parser = named_profiles,
-            num_args = 0..=1,
-            conflicts_with_all = ["model", "mutants", "mutant", "instants"]
-        )]
-        logins: Option<Option<ProfileEntry>>,
-        /// Only the models of the location service; of these the one of this name, if there is one.
-        #[arg(
-            long,
-            value_parser = named_location,
-            num_args = 0..=1,
-            conflicts_with_all = ["model", "mutants", "mutant", "instants", "logins"]
-        )]
-        location: Option<Option<LocationEntry>>,
         /// How many threads search.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
@@ -96,8 +76,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Serves a model to a web browser, step by step.
     Explore {
-        /// The model; the small ones are the readable ones.
-        #[arg(value_parser = named)]
+        /// The model of sessions; the small ones are the readable ones.
+        #[arg(value_parser = named_session)]
         model: Entry,
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:3000")]
@@ -109,46 +89,21 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
-        Command::Check { instants: true, threads, .. } => {
-            check_all(|_| false, |_| false, |_| false, [true, false], usize::from(threads), &mut out)
-        }
-        Command::Check { links: true, threads, .. } => {
-            check_all(|_| false, |_| false, |_| false, [false, true], usize::from(threads), &mut out)
-        }
-        Command::Check { location: Some(only), bounded, threads, .. } => {
-            let chosen = |entry: &LocationEntry| match &only {
-                Some(only) => only.name == entry.name,
-                None => entry.quick || !bounded,
-            };
-            check_all(|_| false, |_| false, chosen, [false; 2], usize::from(threads), &mut out)
-        }
-        Command::Check { logins: Some(only), bounded, threads, .. } => {
-            let chosen = |entry: &ProfileEntry| match &only {
-                Some(only) => only.name == entry.name,
-                None => entry.quick || !bounded,
-            };
-            check_all(|_| false, chosen, |_| false, [false; 2], usize::from(threads), &mut out)
-        }
         Command::Check { mutants: true, threads, .. } => {
             check_mutants(usize::from(threads), None, None, &mut out)
         }
         Command::Check { mutant: Some(name), model, threads, .. } => {
             check_mutants(usize::from(threads), Some(&name), model.as_ref(), &mut out)
         }
-        Command::Check { model: None, bounded, threads, .. } => {
-            let (sessions, logins) =
-                (|entry: &Entry| entry.quick || !bounded, |entry: &ProfileEntry| entry.quick || !bounded);
-            let locations = |entry: &LocationEntry| entry.quick || !bounded;
-            check_all(sessions, logins, locations, [true; 2], usize::from(threads), &mut out)
+        Command::Check { model: Some(model), threads, .. } => {
+            check_all(std::iter::once(model), usize::from(threads), &mut out)
         }
-        Command::Check { model: Some(model), threads, .. } => check_all(
-            |entry| entry.name == model.name,
-            |_| false,
-            |_| false,
-            [false; 2],
-            usize::from(threads),
-            &mut out,
-        ),
+        Command::Check { model: None, only, bounded, threads, .. } => {
+            let chosen = families::all().filter(|listed| {
+                (listed.quick || !bounded) && only.is_none_or(|family| listed.family == family)
+            });
+            check_all(chosen, usize::from(threads), &mut out)
+        }
         Command::Simulate { seed: Some(seed), trace, .. } => replay(seed, trace, &mut out),
         Command::Simulate { mutants: true, threads, first_seed, .. } => {
             simulate_mutants(usize::from(threads), first_seed, &mut out)
@@ -279,85 +234,34 @@ mod export {
 }
 
 /// The model of a name on the command line.
-fn named(name: &str) -> Result<Entry, String> {
-    catalogue::find(name)
-        .copied()
-        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
+fn named(name: &str) -> Result<Listed, String> {
+    families::find(name).ok_or_else(no_such_model)
 }
 
-/// The model of logins of a name on the command line.
-fn named_profiles(name: &str) -> Result<ProfileEntry, String> {
-    profiles::find(name)
-        .copied()
-        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
+/// The model of a name on the command line that can be gone through step by step.
+fn named_session(name: &str) -> Result<Entry, String> {
+    catalogue::find(name).copied().ok_or_else(no_such_model)
 }
 
-/// The model of the location service of a name on the command line.
-fn named_location(name: &str) -> Result<LocationEntry, String> {
-    locations::find(name)
-        .copied()
-        .ok_or_else(|| "there is no such model; `antiphon-models list` shows those that there are".to_owned())
+fn no_such_model() -> String {
+    "there is no such model; `antiphon-models list` shows those that there are".to_owned()
 }
 
 fn list(out: &mut impl Write) -> io::Result<bool> {
-    for entry in catalogue::ALL {
-        writeln!(
-            out,
-            "{:<24} {}{}",
-            entry.name,
-            entry.about,
-            if entry.quick { "" } else { " (takes longer)" }
-        )?;
+    for listed in families::all() {
+        let longer = if listed.quick { "" } else { " (takes longer)" };
+        writeln!(out, "{:<24} {}{longer}", listed.name, listed.about)?;
     }
-    for entry in PROFILES {
-        let longer = if entry.quick { "" } else { ", takes longer" };
-        writeln!(out, "{:<24} {} (check --logins{longer})", entry.name, entry.about)?;
-    }
-    for entry in LOCATIONS {
-        let longer = if entry.quick { "" } else { ", takes longer" };
-        writeln!(out, "{:<24} {} (check --location{longer})", entry.name, entry.about)?;
-    }
-    writeln!(out, "{:<24} {} (check --instants)", InstantModel::NAME, InstantModel::ABOUT)?;
-    writeln!(out, "{:<24} {} (check --links)", KeptLinkModel::NAME, KeptLinkModel::ABOUT)?;
     Ok(true)
 }
 
-fn check_all(
-    chosen: impl Fn(&Entry) -> bool,
-    logins: impl Fn(&ProfileEntry) -> bool,
-    locations: impl Fn(&LocationEntry) -> bool,
-    [instants, links]: [bool; 2],
-    threads: usize,
-    out: &mut impl Write,
-) -> io::Result<bool> {
+fn check_all(chosen: impl Iterator<Item = Listed>, threads: usize, out: &mut impl Write) -> io::Result<bool> {
     let options = Options { threads, states_max: None, progress: Some(Duration::from_secs(10)) };
     let mut good = true;
-    for entry in catalogue::ALL.iter().filter(|entry| chosen(entry)) {
-        let report = check::check(entry, options);
-        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
+    for listed in chosen {
+        let report = listed.check(options);
+        writeln!(out, "{}: {}\n{report}", listed.name, listed.about)?;
         out.flush()?;
-        good &= report.is_good();
-    }
-    for entry in PROFILES.iter().filter(|entry| logins(entry)) {
-        let report = check::check_profiles(entry, options);
-        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
-        out.flush()?;
-        good &= report.is_good();
-    }
-    for entry in LOCATIONS.iter().filter(|entry| locations(entry)) {
-        let report = check::check_locations(entry, options);
-        writeln!(out, "{}: {}\n{report}", entry.name, entry.about)?;
-        out.flush()?;
-        good &= report.is_good();
-    }
-    if instants {
-        let report = check::check_instants(options);
-        writeln!(out, "{}: {}\n{report}", InstantModel::NAME, InstantModel::ABOUT)?;
-        good &= report.is_good();
-    }
-    if links {
-        let report = check::check_kept_link(options);
-        writeln!(out, "{}: {}\n{report}", KeptLinkModel::NAME, KeptLinkModel::ABOUT)?;
         good &= report.is_good();
     }
     writeln!(out, "{}", if good { "all properties hold" } else { "FAILED" })?;
@@ -372,10 +276,13 @@ const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/text/counter
 fn check_mutants(
     threads: usize,
     name: Option<&str>,
-    model: Option<&Entry>,
+    model: Option<&Listed>,
     out: &mut impl Write,
 ) -> io::Result<bool> {
-    use antiphon_models::mutants::{Fate, caught_by, check_mutants, read_library};
+    use antiphon_models::{
+        check::Steps,
+        mutants::{Fate, caught_by, check_mutants, read_library},
+    };
 
     let library = read_library(&std::fs::read_to_string(LIBRARY)?);
     let mut differences = 0;
@@ -389,7 +296,7 @@ fn check_mutants(
         match report.failure() {
             Some((_, steps)) => {
                 writeln!(out, "  \"{property}\" fails after {} steps:", steps.len())?;
-                write!(out, "{}", check::Steps(steps))?;
+                write!(out, "{}", Steps(steps))?;
             }
             None => writeln!(out, "  \"{property}\" is never reached in {} states", report.unique)?,
         }
@@ -420,7 +327,7 @@ fn check_mutants(
 fn check_mutants(
     _threads: usize,
     _name: Option<&str>,
-    _model: Option<&Entry>,
+    _model: Option<&Listed>,
     _out: &mut impl Write,
 ) -> io::Result<bool> {
     writeln!(

@@ -2,6 +2,10 @@
 //!
 //! Mutants are in builds with the feature `mutants` only, and those have debug assertions.
 
+#[cfg(any(feature = "mutants", test))]
+use crate::families;
+#[cfg(feature = "mutants")]
+use crate::families::{Family, Listed};
 use crate::{
     catalogue::{self, Entry},
     check::{Options, Report, check_within},
@@ -67,14 +71,11 @@ fn read_row(line: &str) -> Option<Row> {
 /// Looks for the shortest failure in the small models, and goes on to the larger ones, one by one, only where those
 /// find none.
 #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only mutants are searched like this"))]
-fn hunt(threads: usize, model: Option<&Entry>) -> Option<Report> {
+fn hunt(threads: usize) -> Option<Report> {
     let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
     let run = |entry: &Entry, shorter_than: Option<usize>| {
         Some(check_within(entry, options, shorter_than)).filter(|report| caught_by(report).is_some())
     };
-    if let Some(model) = model {
-        return run(model, None);
-    }
     // A failure before the first step is one of the set-up: the shortest, and the one that tells least.
     let length = |report: &Report| match report.failure() {
         Some((_, steps)) if !steps.is_empty() => steps.len(),
@@ -115,16 +116,10 @@ pub fn caught_by(report: &Report) -> Option<&'static str> {
 pub fn check_mutants(
     threads: usize,
     name: Option<&str>,
-    model: Option<&Entry>,
+    model: Option<&Listed>,
     mut tell: impl FnMut(&Fate),
 ) -> (usize, usize) {
     use antiphon_spec::mutant::{Catcher, Mutant, select};
-
-    use crate::{
-        check::{check_instants, check_kept_link, check_locations, check_profiles},
-        locations::LOCATIONS,
-        profiles::PROFILES,
-    };
 
     let mut caught = 0;
     let mut all = 0;
@@ -135,21 +130,14 @@ pub fn check_mutants(
         }
         select(Some(*mutant));
         let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
-        let is_of_logins = ["LOGIN-", "PREF-"].iter().any(|chapter| mutant.breaks().starts_with(chapter));
-        let caught_in = if is_of_logins {
-            PROFILES.iter().find_map(|entry| {
-                Some(check_profiles(entry, options)).filter(|report| caught_by(report).is_some())
-            })
-        } else if mutant.breaks().starts_with("LOC-") {
-            LOCATIONS.iter().find_map(|entry| {
-                Some(check_locations(entry, options)).filter(|report| caught_by(report).is_some())
-            })
-        } else if mutant.breaks().starts_with("INST-") {
-            Some(check_instants(options)).filter(|report| caught_by(report).is_some())
-        } else if mutant.breaks().starts_with("LINK-") {
-            Some(check_kept_link(options)).filter(|report| caught_by(report).is_some())
-        } else {
-            hunt(threads, model)
+        let family = Family::of_requirement(mutant.breaks());
+        let is_caught = |report: &Report| caught_by(report).is_some();
+        let caught_in = match model {
+            Some(model) => Some(model.check(options)).filter(is_caught),
+            None if family == Family::Sessions => hunt(threads),
+            None => families::all()
+                .filter(|listed| listed.family == family)
+                .find_map(|listed| Some(listed.check(options)).filter(is_caught)),
         };
         let fate = Fate { mutant: mutant.name(), breaks: mutant.breaks(), caught: caught_in };
         select(None);
@@ -203,10 +191,7 @@ mod tests {
         let library = read_library(include_str!("../../spec/text/counterexamples.md"));
         assert!(library.len() > 25, "{}", library.len());
         for row in library {
-            let is_there = catalogue::find(&row.model).is_some()
-                || crate::profiles::find(&row.model).is_some()
-                || crate::locations::find(&row.model).is_some()
-                || [crate::InstantModel::NAME, crate::KeptLinkModel::NAME].contains(&row.model.as_str());
+            let is_there = families::find(&row.model).is_some();
             assert!(is_there, "{}: {}", row.mutant, row.model);
         }
     }
