@@ -18,6 +18,7 @@ use crate::{
     instant_model::{InstantModel, InstantState, InstantStep},
     kept_link::{KeptLinkModel, KeptLinkState, KeptLinkStep},
     locations::{LocationEntry, LocationModel, LocationState, LocationStep},
+    presence::{PresenceEntry, PresenceModel, PresenceState, PresenceStep},
     profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
     world::World,
@@ -179,6 +180,12 @@ pub fn check_locations(entry: &LocationEntry, options: Options) -> Report {
     check_model(entry.name, &|| LocationModel::new(entry.bounds), options, None)
 }
 
+/// As [`check`], a model of presence.
+#[must_use]
+pub fn check_presence(entry: &PresenceEntry, options: Options) -> Report {
+    check_model(entry.name, &|| PresenceModel::new(entry.bounds), options, None)
+}
+
 /// A model that can say in words what a step does.
 trait Narrated:
     Model<
@@ -226,6 +233,12 @@ impl Narrated for ProfileModel {
 
 impl Narrated for LocationModel {
     fn narrate(&self, state: &LocationState, step: &LocationStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for PresenceModel {
+    fn narrate(&self, state: &PresenceState, step: &PresenceStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     instant_model::InstantModel,
     kept_link::KeptLinkModel,
     locations::{LOCATIONS, LocationEntry},
+    presence::{PRESENCE, PresenceEntry},
     profiles::{PROFILES, ProfileEntry},
 };
 
@@ -24,6 +25,8 @@ pub enum Family {
     Instants,
     /// Links that go on when their connection is lost.
     Links,
+    /// Presence on its way.
+    Presence,
 }
 
 /// A model by its name.
@@ -45,6 +48,7 @@ enum Kind {
     Session(&'static Entry),
     Login(&'static ProfileEntry),
     Location(&'static LocationEntry),
+    Presence(&'static PresenceEntry),
     Instants,
     Links,
 }
@@ -58,6 +62,7 @@ impl Family {
             "LOC" => Self::Location,
             "INST" => Self::Instants,
             "LINK" => Self::Links,
+            "PRES" => Self::Presence,
             _ => Self::Sessions,
         }
     }
@@ -71,6 +76,7 @@ impl Listed {
             Kind::Session(entry) => check::check(entry, options),
             Kind::Login(entry) => check::check_profiles(entry, options),
             Kind::Location(entry) => check::check_locations(entry, options),
+            Kind::Presence(entry) => check::check_presence(entry, options),
             Kind::Instants => check::check_instants(options),
             Kind::Links => check::check_kept_link(options),
         }
@@ -105,7 +111,14 @@ pub fn all() -> impl Iterator<Item = Listed> {
         single(InstantModel::NAME, InstantModel::ABOUT, Family::Instants, Kind::Instants),
         single(KeptLinkModel::NAME, KeptLinkModel::ABOUT, Family::Links, Kind::Links),
     ];
-    sessions.chain(logins).chain(locations).chain(others)
+    let presence = PRESENCE.iter().map(|entry| Listed {
+        name: entry.name,
+        about: entry.about,
+        quick: entry.quick,
+        family: Family::Presence,
+        model: Kind::Presence(entry),
+    });
+    sessions.chain(logins).chain(locations).chain(others).chain(presence)
 }
 
 /// The model of this name.

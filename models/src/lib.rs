@@ -22,6 +22,7 @@ mod link;
 pub mod locations;
 mod monitor;
 pub mod mutants;
+pub mod presence;
 pub mod profiles;
 mod properties;
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod media_type;
 pub mod message;
 pub mod mutant;
 pub mod policy;
+pub mod presence;
 pub mod rate;
 pub mod registration_code;
 pub mod relay;

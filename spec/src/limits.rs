@@ -169,3 +169,7 @@ pub const RELAY_OPEN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Most newcomers' tickets that a member holds because they came before the commit of their epoch.
 pub const HELD_TICKETS_MAX: usize = 4;
+
+/// Most links that a publication passes, one after the other: far more than the way through any tree of servers, so that
+/// only what goes round in a circle is stopped.
+pub const PRESENCE_HOPS_MAX: u8 = 64;

@@ -128,6 +128,46 @@ mutants! {
     InstantForgotten = "instant-forgotten" breaks "INST-014" caught by Both,
     /// A sender takes the acknowledgement of another message for that of its own.
     InstantAnswerUnchecked = "instant-answer-unchecked" breaks "INST-013" caught by Suite,
+    /// The thesis: an unprune changes the route, and the publication of an hour ago isn't told (H24).
+    UnpruneUnanswered = "unprune-unanswered" breaks "PRES-016" caught by Model,
+    /// The thesis: a prune counts whatever it is for, also one for the last login (H25).
+    PruneUnmatched = "prune-unmatched" breaks "PRES-009" caught by Model,
+    /// The thesis: whoever withdraws a feed, it is offline (H26).
+    WithdrawnByAnybody = "withdrawn-by-anybody" breaks "PRES-009" caught by Model,
+    /// The thesis: whatever comes last counts, be it the login before (H26).
+    OlderLoginTaken = "older-login-taken" breaks "PRES-002" caught by Model,
+    /// The thesis: what came over a link outlives it (H28).
+    LostLinkKept = "lost-link-kept" breaks "PRES-019" caught by Model,
+    /// The thesis: a neighbour that comes is told only what comes after it (H29).
+    NewLinkUntold = "new-link-untold" breaks "PRES-004" caught by Model,
+    /// A server that loses its source tells nobody.
+    LossUntold = "loss-untold" breaks "PRES-008" caught by Model,
+    /// A server prunes itself when nobody watches there, whatever its neighbours want.
+    PrunedForNeighbours = "pruned-for-neighbours" breaks "PRES-013" caught by Model,
+    /// A server asks for a feed when somebody watches there, and for no neighbour.
+    UnpruneNotPassedOn = "unprune-not-passed-on" breaks "PRES-015" caught by Model,
+    /// A server never prunes itself.
+    NeverPruned = "never-pruned" breaks "PRES-013" caught by Model,
+    /// A server goes on announcing the feed to the neighbour that it comes from by now.
+    SourceToldOn = "source-told-on" breaks "PRES-007" caught by Model,
+    /// A server that loses its source forgets what others have announced.
+    OthersForgotten = "others-forgotten" breaks "PRES-002" caught by Model,
+    /// A pruned neighbour is told publications.
+    PrunedTold = "pruned-told" breaks "PRES-018" caught by Model,
+    /// A publication is kept that nobody wants any more.
+    UnwantedKept = "unwanted-kept" breaks "PRES-014" caught by Model,
+    /// A neighbour that announces an older version is not told that there is a newer one.
+    OlderOfferUnanswered = "older-offer-unanswered" breaks "PRES-010" caught by Model,
+    /// An older version is shown after a newer one.
+    OlderShown = "older-shown" breaks "PRES-021" caught by Model,
+    /// Only newer versions are shown, also when the publisher was gone.
+    AgainUnshown = "again-unshown" breaks "PRES-023" caught by Model,
+    /// What is published reaches a neighbour that unpruned itself only with the next change.
+    ChangesToFirstOnly = "changes-to-first-only" breaks "PRES-017" caught by Model,
+    /// Whoever watches is not told that the publisher is gone.
+    GoneUnshown = "gone-unshown" breaks "PRES-022" caught by Model,
+    /// An announcement numbered as the one before.
+    AnnouncementNumberReused = "announcement-number-reused" breaks "PRES-005" caught by Model,
     /// A message of the last epoch is ignored, whatever chain it belongs to.
     ForkOfLastEpochUnseen = "fork-of-last-epoch-unseen" breaks "SESS-195" caught by Suite,
     /// A newcomer reports completion before everybody admitted it.
