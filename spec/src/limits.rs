@@ -172,4 +172,4 @@ pub const HELD_TICKETS_MAX: usize = 4;
 
 /// Most links that a publication passes, one after the other: far more than the way through any tree of servers, so that
 /// only what goes round in a circle is stopped.
-pub const PRESENCE_HOPS_MAX: u8 = 64;
+pub const PRESENCE_HOPS_MAX: u64 = 64;

@@ -28,7 +28,7 @@ pub enum Said<S, P> {
         /// The announcement.
         announcement: u64,
         /// How many links it has passed, this one included.
-        hops: u8,
+        hops: u64,
         /// Which publication.
         version: Version,
         /// The proof that there is one of this version.
@@ -41,7 +41,7 @@ pub enum Said<S, P> {
         /// The announcement.
         announcement: u64,
         /// How many links it has passed, this one included.
-        hops: u8,
+        hops: u64,
         /// Which publication.
         version: Version,
         /// The proof that there is one of this version.

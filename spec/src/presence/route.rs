@@ -54,7 +54,7 @@ struct Branch<S> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Heard<S> {
     announcement: u64,
-    hops: u8,
+    hops: u64,
     version: Version,
     proof: S,
     /// Whether this server is not pruned there: it has been told the publication, or has asked for it.
@@ -278,7 +278,7 @@ impl<S: Opaque, P: Opaque> Route<S, P> {
     }
 
     /// How many links what this server says has passed, when it arrives; nothing where it would be too many.
-    fn hops(&self) -> Option<u8> {
+    fn hops(&self) -> Option<u64> {
         let before = match self.source? {
             Source::Here => 0,
             Source::Link(link) => self.branch(link)?.heard.as_ref()?.hops,

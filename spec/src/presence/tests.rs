@@ -14,11 +14,11 @@ const fn version(epoch: u64, sequence: u64) -> Version {
     Version { epoch: LoginEpoch(epoch), sequence }
 }
 
-const fn publish(announcement: u64, hops: u8, version: Version, publication: &'static str) -> Word {
+const fn publish(announcement: u64, hops: u64, version: Version, publication: &'static str) -> Word {
     Said::Publish { announcement, hops, version, proof: "proof", publication }
 }
 
-const fn offer(announcement: u64, hops: u8, version: Version) -> Word {
+const fn offer(announcement: u64, hops: u64, version: Version) -> Word {
     Said::Offer { announcement, hops, version, proof: "proof" }
 }
 
