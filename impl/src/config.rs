@@ -57,6 +57,10 @@ pub struct ServerConfig {
     /// has died count as logged out sooner, and has the servers of all others renew more often.
     #[serde(default = "ServerConfig::login_lease_default")]
     pub login_lease: u64,
+    /// Where the operator's tools ask for metrics and health; nowhere, if absent. Port 0 takes any free port.
+    pub monitoring_address: Option<SocketAddr>,
+    /// The socket at which the operator may ask (`antiphon admin`), for the user alone who runs the server; none, if absent.
+    pub control_socket: Option<PathBuf>,
     /// What peers may use.
     #[serde(default)]
     pub limits: Limits,
@@ -108,6 +112,8 @@ pub struct DirectoryNodeConfig {
     /// Most records of one server.
     #[serde(default = "DirectoryNodeConfig::records_per_server_default")]
     pub records_per_server: u64,
+    /// Where the operator's tools ask for metrics and health; nowhere, if absent. Port 0 takes any free port.
+    pub monitoring_address: Option<SocketAddr>,
     /// What peers may use.
     #[serde(default)]
     pub limits: Limits,
@@ -401,6 +407,7 @@ impl ServerConfig {
         ] {
             *file = base.join(&file);
         }
+        config.control_socket = config.control_socket.map(|socket| base.join(socket));
         config.database.make_absolute(base);
         check_lease(path, "login-lease", config.login_lease, Self::login_lease_default())?;
         check_limits(path, &config.limits)?;

@@ -59,6 +59,17 @@ pub enum StartError {
     /// The system has no entropy to give.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    /// The socket for the operator can't be made.
+    #[error("`control-socket` {} cannot be used", path.display())]
+    Control {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// What the process does can't be counted.
+    #[error("the metrics of this process cannot be set up")]
+    Monitoring(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl StartError {
@@ -83,7 +94,11 @@ impl StartError {
                 "set `user-ca-certificate` and `user-ca-key` to the files that `antiphon authority issue-server` \
                  wrote for this server",
             ),
-            Self::Entropy(_) => None,
+            Self::Control { .. } => Some(
+                "name a file that is not there yet, in a folder that exists and that this user may write to; a path may \
+                 have about a hundred bytes",
+            ),
+            Self::Entropy(_) | Self::Monitoring(_) => None,
         }
     }
 }

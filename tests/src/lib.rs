@@ -16,6 +16,7 @@
 mod chronicle;
 mod client;
 mod hostile;
+mod monitoring;
 mod network;
 mod pattern;
 mod process;
@@ -26,6 +27,7 @@ use std::{future::Future, time::Duration};
 
 pub use client::{Client, Heard};
 pub use hostile::{dial_as, flood};
+pub use monitoring::{Page, Samples, page};
 pub use network::{Capture, Network};
 pub use pattern::matches;
 pub use process::Process;

@@ -63,6 +63,7 @@ pub struct Service {
     name: String,
     listen: SocketAddr,
     registration: Option<SocketAddr>,
+    monitoring: Option<SocketAddr>,
 }
 
 /// Settings of a server whose bounds are the program's own.
@@ -144,7 +145,8 @@ impl Town {
         ground.does(&["authority", "issue-node", name, "--directory", "authority", "--output", name]).await;
         let config = format!(
             "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
-             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n{RATE_OF_CONNECTIONS}",
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n\
+             monitoring-address = \"127.0.0.1:0\"\n{RATE_OF_CONNECTIONS}",
             ground.address(name),
             ground.store.database("records.sqlite")
         );
@@ -308,8 +310,9 @@ impl Service {
         assert_eq!((&ready["event"], &ready["role"]), (&"ready".into(), &subcommand.into()), "{line}");
         let port = |field: &str| ready[field].as_str().map(|text| text.parse().expect("an address"));
         let listen = port("listen").expect("a ready line tells where");
-        let (ground, registration) = (Arc::clone(ground), port("registration"));
-        Self { process, ground, subcommand, name: name.to_owned(), listen, registration }
+        let (ground, registration, monitoring) =
+            (Arc::clone(ground), port("registration"), port("monitoring"));
+        Self { process, ground, subcommand, name: name.to_owned(), listen, registration, monitoring }
     }
 
     /// Its name, as in its certificate.
@@ -328,6 +331,12 @@ impl Service {
     #[must_use]
     pub fn registration(&self) -> SocketAddr {
         self.registration.expect("only servers register")
+    }
+
+    /// The endpoint for the operator's tools.
+    #[must_use]
+    pub fn monitoring(&self) -> SocketAddr {
+        self.monitoring.expect("a server whose settings have `monitoring-address`")
     }
 
     /// Both ports, as far as there are two.

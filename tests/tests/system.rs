@@ -19,6 +19,10 @@ mod hostile;
 mod instant;
 #[path = "system/line.rs"]
 mod line;
+#[path = "system/monitoring.rs"]
+mod monitoring;
+#[path = "system/operator.rs"]
+mod operator;
 #[path = "system/refusal.rs"]
 mod refusal;
 #[path = "system/relay.rs"]

@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::monitoring::Monitoring;
+
 /// A process accepts connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ready {
@@ -16,19 +18,28 @@ pub struct Ready {
     listen: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<SocketAddr>,
 }
 
 impl Ready {
     /// A directory node.
     #[must_use]
     pub fn directory_node(listen: SocketAddr) -> Self {
-        Self { event: "ready", role: "directory-node", listen, registration: None }
+        Self { event: "ready", role: "directory-node", listen, registration: None, monitoring: None }
     }
 
     /// A server, with the registration port.
     #[must_use]
     pub fn server(listen: SocketAddr, registration: SocketAddr) -> Self {
-        Self { event: "ready", role: "server", listen, registration: Some(registration) }
+        Self { event: "ready", role: "server", listen, registration: Some(registration), monitoring: None }
+    }
+
+    /// With the endpoint for the operator's tools, if there is one.
+    #[must_use]
+    pub(super) fn monitored(mut self, monitoring: Option<&Monitoring>) -> Self {
+        self.monitoring = monitoring.map(Monitoring::address);
+        self
     }
 
     /// Prints the line to standard output, and puts it into a file that is there at once as a whole.

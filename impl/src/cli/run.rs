@@ -4,13 +4,16 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::{Failure, Ready};
 use crate::{
     config::{ConfigError, DirectoryNodeConfig, ServerConfig},
+    control::ControlSocket,
     directory::DirectoryNode,
+    monitoring::{Monitoring, Watched},
     server::Server,
     start::StartError,
 };
@@ -52,8 +55,11 @@ impl DirectoryNodeArguments {
         let mut config = DirectoryNodeConfig::load(&config).map_err(wrong)?;
         config.listen_address = listen.unwrap_or(config.listen_address);
         let asked = Asked::listen()?;
+        let counting = Counting::begin(config.monitoring_address).map_err(not_started)?;
         let node = DirectoryNode::start(config).await.map_err(not_started)?;
-        Ready::directory_node(node.address()).announce(ready_file.as_deref())?;
+        let monitoring = counting.monitor("directory-node", node.watched()).await.map_err(not_started)?;
+        let ready = Ready::directory_node(node.address()).monitored(monitoring.as_ref());
+        ready.announce(ready_file.as_deref())?;
         asked.end().await;
         node.shutdown().await;
         Ok(())
@@ -67,10 +73,17 @@ impl ServerArguments {
         config.listen_address = listen.unwrap_or(config.listen_address);
         config.registration_address = self.registration_listen.unwrap_or(config.registration_address);
         let asked = Asked::listen()?;
+        let counting = Counting::begin(config.monitoring_address).map_err(not_started)?;
+        let socket = config.control_socket.clone();
         let server = Server::start(config).await.map_err(not_started)?;
-        Ready::server(server.address(), server.registration_address()).announce(ready_file.as_deref())?;
+        let socket = socket.map(|path| ControlSocket::open(&path, server.operated())).transpose();
+        let _socket = socket.map_err(not_started)?;
+        let monitoring = counting.monitor("server", server.watched()).await.map_err(not_started)?;
+        let ready = Ready::server(server.address(), server.registration_address());
+        ready.monitored(monitoring.as_ref()).announce(ready_file.as_deref())?;
         let is_superseded = tokio::select! {
             () = asked.end() => false,
+            () = server.drained() => false,
             () = server.superseded() => true,
         };
         server.shutdown().await;
@@ -78,6 +91,25 @@ impl ServerArguments {
             return Err(Failure::new(Superseded).fix("run one process at a time under one name"));
         }
         Ok(())
+    }
+}
+
+/// What is counted from the start, to be told as soon as there is somebody to look at.
+struct Counting(Option<(SocketAddr, PrometheusHandle)>);
+
+impl Counting {
+    fn begin(address: Option<SocketAddr>) -> Result<Self, StartError> {
+        let begin = |address| Ok((address, Monitoring::begin()?));
+        address.map(begin).transpose().map(Self)
+    }
+
+    async fn monitor(
+        self,
+        role: &'static str,
+        watched: impl Watched,
+    ) -> Result<Option<Monitoring>, StartError> {
+        let Some((address, handle)) = self.0 else { return Ok(None) };
+        Monitoring::start(address, role, handle, watched).await.map(Some)
     }
 }
 

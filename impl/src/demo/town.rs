@@ -72,6 +72,7 @@ impl Town {
             database: folder.path().join("node/records.sqlite").into(),
             lease: DirectoryNodeConfig::lease_default(),
             records_per_server: DirectoryNodeConfig::records_per_server_default(),
+            monitoring_address: None,
             limits: Limits::default(),
         });
         let node = node.await.map_err(|error| DemoError::Start(name.to_string(), error))?;
@@ -156,6 +157,8 @@ async fn start_home(
         registration: RegistrationPolicy::Open,
         registration_codes: Vec::new(),
         login_lease: ServerConfig::login_lease_default(),
+        monitoring_address: None,
+        control_socket: None,
         limits: Limits::default(),
     });
     let server = server.await.map_err(|error| DemoError::Start(name.to_string(), error))?;

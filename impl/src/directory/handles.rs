@@ -57,6 +57,11 @@ impl Handles {
         starts.saturating_mul(NUMBERS_PER_START)
     }
 
+    /// About how many handles something is being asked.
+    pub(super) fn busy(&self) -> usize {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Asks; the answer comes later. Requests about one handle are taken in the order in which this is called.
     pub(super) fn ask(
         self: &Arc<Self>,

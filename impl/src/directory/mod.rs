@@ -31,7 +31,8 @@ use antiphon_spec::{
         },
     },
 };
-use tokio::net::TcpStream;
+use futures::future::BoxFuture;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -40,6 +41,7 @@ use self::{handles::Handles, tree::Tree};
 use crate::{
     config::DirectoryNodeConfig,
     credentials,
+    monitoring::{self, Obstacle, Watched, metrics},
     net::{self, Link, Listener, Origin, Refuses as _, Serving, entropy, respond_at_once},
     renewal::Files,
     start::StartError,
@@ -49,6 +51,9 @@ use crate::{
 /// How often records whose lease has ended are forgotten; until then they are not told either.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long the store has to answer whoever asks whether the node is ready.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// A running directory node. Dropping it stops it without a word to its peers.
 #[derive(Debug)]
 pub struct DirectoryNode {
@@ -56,6 +61,30 @@ pub struct DirectoryNode {
     serving: Serving,
     asking: Serving,
     store: NodeStore,
+    handles: Arc<Handles>,
+}
+
+/// What an operator's tools see of a directory node.
+#[derive(Debug)]
+struct WatchedNode {
+    store: NodeStore,
+    serving: Serving,
+    handles: Arc<Handles>,
+}
+
+impl Watched for WatchedNode {
+    fn sample(&self) {
+        metrics::waiting_bytes(self.serving.waiting_bytes());
+        metrics::busy_handles(self.handles.busy());
+    }
+
+    fn obstacles(&self) -> BoxFuture<'_, Vec<Obstacle>> {
+        Box::pin(async {
+            let has_store = matches!(timeout(STORE_PATIENCE, self.store.check()).await, Ok(Ok(())));
+            let store = (!has_store).then_some(Obstacle::Store);
+            [store, monitoring::going_down(&self.serving)].into_iter().flatten().collect()
+        })
+    }
 }
 
 impl DirectoryNode {
@@ -105,12 +134,19 @@ impl DirectoryNode {
         });
         serving.tracker.spawn(sweep(Arc::clone(&shared), serving.shutdown.clone()));
         let connections = serving.clone();
+        let handles = Arc::clone(&shared);
         let accept = listener.serve(serving.clone(), move |accepted, origin| {
             serve(Arc::clone(&shared), connections.clone(), accepted, origin)
         });
         serving.tracker.spawn(accept);
         info!(name = %config.name, %address, "the directory node listens");
-        Ok(Self { address, serving, asking, store })
+        Ok(Self { address, serving, asking, store, handles })
+    }
+
+    /// What an operator's tools see of it.
+    pub(crate) fn watched(&self) -> impl Watched + use<> {
+        let handles = Arc::clone(&self.handles);
+        WatchedNode { store: self.store.clone(), serving: self.serving.clone(), handles }
     }
 
     /// Where it listens, with the port that was bound.
@@ -148,7 +184,10 @@ async fn sweep(shared: Arc<Handles>, shutdown: CancellationToken) {
         }
         match shared.sweep().await {
             Ok(0) => {}
-            Ok(ended) => debug!(ended, "leases have ended"),
+            Ok(ended) => {
+                debug!(ended, "leases have ended");
+                metrics::leases_ended(ended);
+            }
             Err(error) => error!(error = net::chain(&error), "ended leases cannot be swept"),
         }
     }

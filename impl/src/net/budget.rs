@@ -23,6 +23,11 @@ impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { held: AtomicUsize::new(0), bytes_max }
     }
+
+    /// How many bytes are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
 }
 
 /// How much one connection may hold: so much, and no more than its part of the budget.

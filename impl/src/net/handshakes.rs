@@ -29,8 +29,13 @@ impl<T: Send + 'static> Handshakes<T> {
         Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max }
     }
 
-    /// Begins one, in the place of another if there is no other place.
-    pub(crate) fn begin(&mut self, from: IpAddr, handshake: impl Future<Output = T> + Send + 'static) {
+    /// Begins one, in the place of another if there is no other place; says how many have given way.
+    pub(crate) fn begin(
+        &mut self,
+        from: IpAddr,
+        handshake: impl Future<Output = T> + Send + 'static,
+    ) -> usize {
+        let mut crowded_out = 0;
         // Looking through all of them costs little beside a handshake.
         self.order.retain(|(_, handshake)| !handshake.is_finished());
         while self.order.len() >= self.handshakes_max
@@ -38,8 +43,10 @@ impl<T: Send + 'static> Handshakes<T> {
         {
             tracing::debug!("a handshake gives way to a newer one");
             oldest.abort();
+            crowded_out += 1;
         }
         self.order.push_back((from, self.tasks.spawn(handshake)));
+        crowded_out
     }
 
     /// Where the oldest handshake stands of the address that has the most.

@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Allowance, Outbox, rates::Pace};
+use crate::monitoring::metrics;
 
 /// How long an end that has closed goes on reading, so that what it said last is not lost on the way.
 const LINGER: Duration = Duration::from_secs(2);
@@ -123,6 +124,10 @@ where
     /// # Errors
     /// The connection has ended, and the peer was told why if this end ended it: only [`Link::linger`] is left.
     pub async fn next(&mut self) -> Result<In, LinkEnd> {
+        self.receive().await.inspect_err(|end| metrics::ended(In::CHANNEL, *end))
+    }
+
+    async fn receive(&mut self) -> Result<In, LinkEnd> {
         loop {
             let receiving = async {
                 // The message before is paid for now and not when it came: so this call can be cancelled.

@@ -5,7 +5,10 @@ use std::{
     future::Future,
     hash::Hash,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,17 +16,21 @@ use antiphon_protocol::{
     certificate::VerifiedPeer,
     connection::{AcceptError, Accepted, Acceptor},
 };
-use antiphon_spec::rate::Class;
+use antiphon_spec::{
+    identity::{Identity, ServerName},
+    rate::Class,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::{Allowance, Asker, Budget, Handshakes, Rates, rates::network};
 use crate::{
     config::Limits,
+    monitoring::metrics::{self, Handshake},
     mutant::{Mutant, active},
 };
 
@@ -42,7 +49,12 @@ pub struct Serving {
     pub tracker: TaskTracker,
     /// Cancelled when this process goes down.
     pub shutdown: CancellationToken,
+    /// Cancelled when this process takes in no new users any more.
+    pub draining: CancellationToken,
     budget: Arc<Budget>,
+    connections: Arc<AtomicU64>,
+    /// Whose connections were accepted, at each port for itself.
+    peers: Arc<Mutex<Vec<Arc<Counts<Identity>>>>>,
 }
 
 impl Serving {
@@ -50,13 +62,38 @@ impl Serving {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let budget = Arc::new(Budget::new(limits.waiting_bytes));
-        Self { limits, tracker: TaskTracker::new(), shutdown: CancellationToken::new(), budget }
+        let (tracker, shutdown, draining) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        Self {
+            limits,
+            tracker,
+            shutdown,
+            draining,
+            budget,
+            connections: Arc::default(),
+            peers: Arc::default(),
+        }
+    }
+
+    /// The servers and directory nodes that are connected, and how often.
+    pub(crate) fn connected_servers(&self) -> Vec<(ServerName, usize)> {
+        let ports = self.peers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = |(peer, count)| match peer {
+            Identity::Server(name) | Identity::DirectoryNode(name) => Some((name, count)),
+            Identity::User(_) => None,
+        };
+        ports.iter().flat_map(|port| port.all()).filter_map(name).collect()
     }
 
     /// The same connections' limits and memory, and tasks that end at another time.
     #[must_use]
     pub(crate) fn beside(&self) -> Self {
         Self { tracker: TaskTracker::new(), shutdown: CancellationToken::new(), ..self.clone() }
+    }
+
+    /// How many bytes wait, for peers to read and to be carried out.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.budget.held()
     }
 
     /// What may wait for one connection.
@@ -72,6 +109,8 @@ pub(crate) struct Origin {
     pub(crate) address: IpAddr,
     /// The peer has as many connections as it may have already.
     pub(crate) is_full: bool,
+    /// The connection's number in this process, from 1: in the log, every line of it has it.
+    pub(crate) number: u64,
 }
 
 /// A bound port that does not accept yet.
@@ -107,6 +146,7 @@ impl Listener {
     {
         let connections = Arc::new(Semaphore::new(serving.limits.connections));
         let (peers, addresses) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+        serving.peers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&peers));
         // Where the operator allows few connections, strangers do not get all of them.
         let handshakes_max =
             (serving.limits.connections / HANDSHAKES_SHARE).clamp(1, serving.limits.handshakes);
@@ -114,6 +154,7 @@ impl Listener {
             Handshakes::new(handshakes_max);
         // Each port counts for itself.
         let rates = Rates::new(&serving.limits);
+        let port = self.acceptor.port();
         loop {
             let next = async {
                 let permit = Arc::clone(&connections).acquire_owned().await.ok();
@@ -128,11 +169,14 @@ impl Listener {
                         let counted = peer.map(|peer| peers.count(peer.clone()));
                         let is_full =
                             counted.as_ref().is_some_and(|counted| counted.number > serving.limits.connections_per_peer);
-                        let handled = handle(accepted, Origin { address, is_full });
-                        serving.tracker.spawn(async move {
+                        let number = serving.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                        let handled = handle(accepted, Origin { address, is_full, number });
+                        let there = metrics::connection(port);
+                        let handling = async move {
                             handled.await;
-                            drop((counted, places));
-                        });
+                            drop((counted, places, there));
+                        };
+                        serving.tracker.spawn(handling.instrument(info_span!("connection", number)));
                     }
                     continue;
                 }
@@ -144,6 +188,7 @@ impl Listener {
                     // LIM-013: before anything is kept of it.
                     if !rates.allow(&Asker::Address(from), Class::Connect) {
                         debug!(address = %peer.ip(), "an address connects too often");
+                        metrics::handshake(port, Handshake::TooOften);
                         continue;
                     }
                     let address = addresses.count(from);
@@ -151,12 +196,14 @@ impl Listener {
                         && !active(Mutant::AddressesUncounted)
                     {
                         debug!(address = %peer.ip(), "an address has too many connections");
+                        metrics::handshake(port, Handshake::TooMany);
                         continue;
                     }
                     let (acceptor, places) = (self.acceptor.clone(), (address, permit));
-                    handshakes.begin(from, async move {
+                    let crowded_out = handshakes.begin(from, async move {
                         Some((shake(stream, &acceptor).await?, peer.ip(), places))
                     });
+                    (0..crowded_out).for_each(|_| metrics::handshake(port, Handshake::CrowdedOut));
                 }
                 Err(error) => {
                     warn!(%error, "a connection cannot be accepted");
@@ -170,12 +217,19 @@ impl Listener {
 async fn shake(stream: TcpStream, acceptor: &Acceptor) -> Option<Accepted<TcpStream>> {
     // Without it small answers wait for the peer's acknowledgement of the ones before.
     let _ = stream.set_nodelay(true);
-    match acceptor.accept(stream).await {
-        Ok(accepted) => return Some(accepted),
-        Err(AcceptError::CertificateRefused(refused)) => debug!(%refused, "a peer was refused"),
-        Err(error) => debug!(error = super::chain(&error), "a handshake failed"),
-    }
-    None
+    let (outcome, accepted) = match acceptor.accept(stream).await {
+        Ok(accepted) => (Handshake::Done, Some(accepted)),
+        Err(AcceptError::CertificateRefused(refused)) => {
+            debug!(%refused, "a peer was refused");
+            (Handshake::Refused, None)
+        }
+        Err(error) => {
+            debug!(error = super::chain(&error), "a handshake failed");
+            (Handshake::Failed, None)
+        }
+    };
+    metrics::handshake(acceptor.port(), outcome);
+    accepted
 }
 
 /// How many connections each peer or address has.
@@ -196,6 +250,11 @@ struct Counted<K: Eq + Hash> {
 }
 
 impl<K: Clone + Eq + Hash> Counts<K> {
+    fn all(&self) -> Vec<(K, usize)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(key, number)| (key.clone(), *number)).collect()
+    }
+
     fn count(self: &Arc<Self>, key: K) -> Counted<K> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = counts.entry(key.clone()).or_insert(0);

@@ -28,6 +28,7 @@ pub use outbox::Outbox;
 pub(crate) use rates::{Asker, Pace, Rates};
 pub(crate) use requester::pause;
 pub use requester::{AskError, Asks, Requester};
+pub(crate) use respond::span;
 pub use respond::{Refuses, respond, respond_at_once};
 
 use aws_lc_rs::rand;

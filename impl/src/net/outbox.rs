@@ -19,6 +19,7 @@ use super::{
     budget::{Allowance, Holding},
     lanes::Lanes,
 };
+use crate::monitoring::metrics;
 
 /// Bytes of relayed links that are written at once before everything else has its turn.
 const RELAYED_AT_ONCE: usize = 64 * 1024;
@@ -83,6 +84,7 @@ impl<Out: ChannelMessage> Outbox<Out> {
         let cost = item.len() + MESSAGE_COST;
         if !self.state.waiting.take(cost) {
             debug!("a peer reads too slowly");
+            metrics::slow_reader();
             self.state.dead.cancel();
             self.state.closing.cancel();
         }
@@ -94,6 +96,7 @@ impl<Out: ChannelMessage> Outbox<Out> {
         let Some(item) = self.encode(message) else { return };
         if !self.state.relayed.push(link, item) {
             debug!("a peer reads too slowly");
+            metrics::slow_reader();
             self.state.dead.cancel();
             self.state.closing.cancel();
         }
@@ -174,6 +177,7 @@ async fn write<W, Out>(
         match sent {
             Err(_) => {
                 debug!("a peer takes nothing");
+                metrics::slow_reader();
                 break Ok(());
             }
             Ok(Err(error)) => break Err(error),

@@ -14,6 +14,7 @@ use antiphon_spec::{
 
 use crate::{
     config::{Limits, Rate, Rates as Settings},
+    monitoring::metrics,
     mutant::{Mutant, active},
 };
 
@@ -109,7 +110,11 @@ impl Pace {
     /// Waits until a message of so many bytes may have been read.
     pub(super) async fn keep(&self, bytes: usize) {
         let tokens = NonZeroU32::MIN.saturating_add(u32::try_from(bytes / TOKEN_BYTES).unwrap_or(u32::MAX));
+        let mut is_late = false;
         while !self.rates.take((self.asker.clone(), Class::Message), tokens, self.rate) {
+            if !std::mem::replace(&mut is_late, true) {
+                metrics::delayed_read();
+            }
             tokio::time::sleep(REST).await;
         }
     }

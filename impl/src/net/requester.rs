@@ -3,7 +3,15 @@
 //! A request that finds no connection waits for one to be dialled; after failures that takes a while, so that a peer
 //! that comes back is not overrun. A connection that nobody uses is closed.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use antiphon_protocol::{connection::DiallingEnd, message::DiallerMessage};
 use antiphon_spec::{
@@ -21,7 +29,10 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Backoff, Link, LinkEnd, Serving, entropy};
-use crate::mutant::{Mutant, active};
+use crate::{
+    monitoring::metrics,
+    mutant::{Mutant, active},
+};
 
 /// Most requests that wait for a connection.
 const WAITING_MAX: usize = 1_024;
@@ -69,11 +80,12 @@ pub enum AskError {
 #[derive(Debug)]
 pub struct Requester<M: Asks> {
     commands: mpsc::Sender<Command<M>>,
+    is_connected: Arc<AtomicBool>,
 }
 
 impl<M: Asks> Clone for Requester<M> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone() }
+        Self { commands: self.commands.clone(), is_connected: Arc::clone(&self.is_connected) }
     }
 }
 
@@ -91,8 +103,14 @@ impl<M: Asks> Requester<M> {
         F: Future<Output = Option<DiallingEnd<TcpStream, M>>> + Send + 'static,
     {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        serving.tracker.clone().spawn(run(dial, waiting, serving));
-        Self { commands }
+        let is_connected = Arc::<AtomicBool>::default();
+        serving.tracker.clone().spawn(run(dial, waiting, serving, Arc::clone(&is_connected)));
+        Self { commands, is_connected }
+    }
+
+    /// Whether there is a connection now.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
     }
 
     /// Asks once. The answer is one of the right kind, or a refusal as an error.
@@ -130,8 +148,12 @@ impl<M: Asks> Requester<M> {
     }
 }
 
-async fn run<M, D, F>(dial: D, mut waiting: mpsc::Receiver<Command<M>>, serving: Serving)
-where
+async fn run<M, D, F>(
+    dial: D,
+    mut waiting: mpsc::Receiver<Command<M>>,
+    serving: Serving,
+    is_connected: Arc<AtomicBool>,
+) where
     M: Asks,
     D: Fn() -> F + Send + Sync,
     F: Future<Output = Option<DiallingEnd<TcpStream, M>>> + Send,
@@ -157,16 +179,20 @@ where
             () = serving.shutdown.cancelled() => return,
             dialled = dialled => dialled,
         };
+        metrics::dialled(M::CHANNEL, dialled.is_some());
         match dialled {
             Some(connection) => {
                 backoff.succeeded();
+                let _there = metrics::dialled_link(M::CHANNEL);
                 let link = Link::dialled(
                     connection,
                     serving.allowance(),
                     &serving.tracker,
                     serving.shutdown.clone(),
                 );
+                is_connected.store(true, Ordering::Relaxed);
                 Conversation { link, open: BTreeMap::new(), next: 0 }.run(first, &mut waiting).await;
+                is_connected.store(false, Ordering::Relaxed);
             }
             None => {
                 // Without entropy nobody else could be asked for patience either.
@@ -226,6 +252,7 @@ where
             }
         }
         for open in self.open.into_values() {
+            metrics::asked(open.question, None, open.since.elapsed());
             let _ = open.answer.send(Err(AskError::Lost));
         }
         // The next connection does not wait for this one's last words.
@@ -250,6 +277,7 @@ where
         let found = M::answer(&message).and_then(|(id, answer)| Some((answer, self.open.remove(&id)?)));
         match found {
             Some((answer, open)) if open.question.is_answered_by(answer) => {
+                metrics::asked(open.question, Some(answer), open.since.elapsed());
                 let result = match answer {
                     Answer::Granted(_) => Ok(message),
                     Answer::Refused(code) => Err(AskError::Refused(code)),

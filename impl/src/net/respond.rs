@@ -3,11 +3,11 @@
 //! Carrying out the requests of a connection in their order costs little where each is short, and keeps the
 //! requester's order: what was inserted before it was deleted is gone.
 
-use std::future::Future;
+use std::{future::Future, time::Instant};
 
 use antiphon_protocol::message::{ChannelMessage, DiallerMessage};
 use antiphon_spec::{
-    channel::{Phase, Reception},
+    channel::{Phase, Question, Reception, Request},
     error_code::ErrorCode,
     message::{
         client_server::FromServer,
@@ -23,7 +23,10 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
 };
 
+use tracing::{Instrument as _, Span, info_span};
+
 use super::{Allowance, Asks, Link, LinkEnd, Outbox, budget::Holding};
+use crate::monitoring::metrics;
 
 /// Messages of an accepting end that can refuse a request.
 pub trait Refuses: ChannelMessage {
@@ -89,16 +92,19 @@ where
         loop {
             tokio::select! {
                 biased;
-                Some((answer, place, bytes)) = running.next() => {
+                Some((asked, answer, place, bytes)) = running.next() => {
                     if let Some(answer) = answer {
                         outbox.send(&answer);
+                        count::<M>(asked, &answer);
                     }
                     drop(place);
                     held.give(bytes);
                 }
-                Some((request, place, bytes)) = waiting.recv(), if running.len() < at_once => {
-                    let answered = answer(request);
-                    running.push(async move { (answered.await, place, bytes) });
+                Some((request, asked, place, bytes)) = waiting.recv(), if running.len() < at_once => {
+                    let span = span(&request);
+                    let answered = span.in_scope(|| answer(request));
+                    let carried_out = async move { (asked, answered.await, place, bytes) };
+                    running.push(carried_out.instrument(span));
                 }
                 else => break,
             }
@@ -129,33 +135,49 @@ where
     end
 }
 
+/// Where the log says that something belongs to a request.
+pub(crate) fn span<M: Request>(request: &M) -> Span {
+    match request.question() {
+        Some((id, question)) => info_span!("request", id = id.0, kind = question.as_str()),
+        None => Span::none(),
+    }
+}
+
+/// Counts a request and its answer.
+fn count<M: Asks>((question, since): (Question, Instant), answer: &<M as DiallerMessage>::Answer) {
+    if let Some((_, answer)) = M::answer(answer) {
+        metrics::answered(question, answer, since.elapsed());
+    }
+}
+
+/// A request that waits to be carried out: what it is, since when, its place and its bytes.
+type Waiting<'a, M> = (M, (Question, Instant), SemaphorePermit<'a>, usize);
+
 /// Puts a request behind those that wait, or refuses it; gives back what is none.
 fn accept<'a, M>(
     message: M,
     bytes: usize,
     (places, held): (&'a Semaphore, &Holding),
-    queue: &mpsc::UnboundedSender<(M, SemaphorePermit<'a>, usize)>,
+    queue: &mpsc::UnboundedSender<Waiting<'a, M>>,
     outbox: &Outbox<<M as DiallerMessage>::Answer>,
 ) -> Option<M>
 where
     M: Asks,
     <M as DiallerMessage>::Answer: Refuses,
 {
-    match (message.question(), places.try_acquire()) {
-        (Some(_), Ok(place)) if held.take(bytes) => {
+    let Some((id, question)) = message.question() else { return Some(message) };
+    let asked = (question, Instant::now());
+    match places.try_acquire() {
+        Ok(place) if held.take(bytes) => {
             // Its other end lives as long as this one.
-            let _ = queue.send((message, place, bytes));
-            None
+            let _ = queue.send((message, asked, place, bytes));
+            return None;
         }
-        (Some((id, _)), Ok(_)) => {
-            held.give(bytes);
-            outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
-            None
-        }
-        (Some((id, _)), Err(_)) => {
-            outbox.send(&<M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached));
-            None
-        }
-        (None, _) => Some(message),
+        Ok(_) => held.give(bytes),
+        Err(_) => {}
     }
+    let refused = <M as DiallerMessage>::Answer::refused(id, ErrorCode::LimitReached);
+    outbox.send(&refused);
+    count::<M>(asked, &refused);
+    None
 }

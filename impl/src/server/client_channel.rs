@@ -12,7 +12,7 @@ use antiphon_spec::{
     rate::Class,
 };
 use tokio::{net::TcpStream, sync::Semaphore};
-use tracing::{debug, error};
+use tracing::{Instrument as _, debug, error};
 
 use super::{Shared, client::ClientHandle, lookup::lookup, relay::Came};
 use crate::{
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     serving: Serving,
     accepted: Accepted<TcpStream>,
-    user: UserHandle,
+    (number, user): (ConnectionNumber, UserHandle),
 ) {
     let key = accepted.peer().map(|peer| peer.key().key_hash());
     if is_replaced(&shared, &user, key).await {
@@ -51,7 +51,6 @@ pub(super) async fn serve(
     let asker = Asker::Peer(Identity::User(user.clone()));
     let link = Link::accepted(connection, serving.allowance(), &serving.tracker, serving.shutdown.clone());
     let mut link = link.paced(Pace::new(&shared.rates, &asker));
-    let number = shared.next_connection();
     let client = ClientHandle::new(number, link.outbox().clone());
     let lookups = Arc::new(Semaphore::new(limits.requests_per_connection));
     debug!(%user, "a client is connected");
@@ -82,8 +81,9 @@ pub(super) async fn serve(
                     link.outbox().close(Some(ErrorCode::CertificateRefused));
                     continue;
                 }
+                let span = net::span(&message);
                 if let Some(event) = event(number, message) {
-                    shared.users.event(&user, event, Some(client.clone())).await;
+                    shared.users.event(&user, event, Some(client.clone())).instrument(span).await;
                 }
             }
             ToServer::RelayExpect(body) => client.faultless(client.relay.expect(body.relay)),
@@ -106,8 +106,9 @@ pub(super) async fn serve(
             | ToServer::Pong(_)
             | ToServer::Goodbye(_)
             | ToServer::Error(_) => {
+                let span = net::span(&message);
                 if let Some(event) = event(number, message) {
-                    shared.users.event(&user, event, None).await;
+                    shared.users.event(&user, event, None).instrument(span).await;
                 }
             }
         }
@@ -169,12 +170,13 @@ fn look_up(
     request: Lookup,
     asker: UserHandle,
 ) {
+    let span = net::span(&ToServer::Lookup(request.clone()));
     let Lookup { id, user } = request;
     let Ok(place) = Arc::clone(lookups).try_acquire_owned() else {
         return client.send(&FromServer::refused(id, ErrorCode::LimitReached));
     };
     let (shared, client) = (Arc::clone(shared), client.clone());
-    serving.tracker.spawn(async move {
+    let looking = async move {
         let found = lookup(&shared.requests, &shared.users, &user, &asker).await;
         let answer = match found {
             Ok(address) => FromServer::Address(Address { id, address }),
@@ -185,5 +187,6 @@ fn look_up(
             client.send(&answer);
         }
         drop(place);
-    });
+    };
+    serving.tracker.spawn(looking.instrument(span));
 }

@@ -14,7 +14,7 @@ use antiphon_spec::{
     message::server_server::LoginEpoch,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
 use crate::{
@@ -63,21 +63,26 @@ pub(crate) struct Replacement {
 }
 
 impl Home {
-    /// Starts the task, which lends login epochs for `lease`. It ends with the last clone; `replaced` gets every login
-    /// that was replaced.
+    /// Starts the task, which lends login epochs for `lease`. It ends when the process goes down, as soon as nothing waits;
+    /// `replaced` gets every login that was replaced.
     pub(crate) fn start<R>(
         store: ServerStore,
         lease: Duration,
         clock: Clock,
-        tracker: &TaskTracker,
+        (tracker, shutdown): (&TaskTracker, CancellationToken),
         replaced: R,
     ) -> Self
     where
         R: Fn(Replacement) + Send + Sync + 'static,
     {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        tracker.spawn(run(store, lease, clock, waiting, replaced));
+        tracker.spawn(run(store, lease, clock, (waiting, shutdown), replaced));
         Self(commands)
+    }
+
+    /// How many requests wait, and how many may.
+    pub(crate) fn queue(&self) -> (usize, usize) {
+        (WAITING_MAX.saturating_sub(self.0.capacity()), WAITING_MAX)
     }
 
     /// Hands an event to a user's home copy and waits for the answer.
@@ -110,13 +115,21 @@ async fn run<R>(
     store: ServerStore,
     lease: Duration,
     clock: Clock,
-    mut waiting: mpsc::Receiver<Command>,
+    (mut waiting, shutdown): (mpsc::Receiver<Command>, CancellationToken),
     replaced: R,
 ) where
     R: Fn(Replacement) + Send + Sync,
 {
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    loop {
+        tokio::select! {
+            biased;
+            taken = waiting.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+            () = shutdown.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        }
         let terms = Terms { now: now(&clock), lease };
         let mut outcome = carry_out(&store, &terms, &batch).await;
         for _ in 1..ATTEMPTS_MAX {

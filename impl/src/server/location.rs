@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use antiphon_protocol::connection::Dialler;
 use antiphon_spec::{
-    identity::ObjectHandle,
+    identity::{ObjectHandle, ServerName},
     limits::LOCATION_LEASE,
     location::process_of,
     message::location::{ContactRecord, Delete, Find, FromDirectoryNode, Insert, Issue, ToDirectoryNode},
@@ -21,16 +21,25 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 
 /// Asks the directory node, which several processes may serve.
 #[derive(Clone, Debug)]
-pub(crate) struct Location(Arc<[Requester<ToDirectoryNode>]>);
+pub(crate) struct Location(Arc<[(ServerName, Requester<ToDirectoryNode>)]>);
 
 impl Location {
     pub(crate) fn start(dialler: &Dialler, node: Vec<DirectoryNodeAddress>, serving: &Serving) -> Self {
-        Self(node.into_iter().map(|process| requester(dialler, process, serving)).collect())
+        let process =
+            |process: DirectoryNodeAddress| (process.name.clone(), requester(dialler, process, serving));
+        Self(node.into_iter().map(process).collect())
     }
 
     /// The process that has a handle (`LOC-041`).
     fn process(&self, handle: ObjectHandle) -> Result<&Requester<ToDirectoryNode>, AskError> {
-        self.0.get(process_of(handle, self.0.len())).ok_or(AskError::Unreachable)
+        let process = self.0.get(process_of(handle, self.0.len()));
+        process.map(|(_, requester)| requester).ok_or(AskError::Unreachable)
+    }
+
+    /// The processes to which there is a connection.
+    pub(crate) fn connected(&self) -> Vec<ServerName> {
+        let connected = self.0.iter().filter(|(_, requester)| requester.is_connected());
+        connected.map(|(name, _)| name.clone()).collect()
     }
 
     /// A fresh object handle.
@@ -39,6 +48,7 @@ impl Location {
             .0
             .first()
             .ok_or(AskError::Unreachable)?
+            .1
             .ask_again(|id| ToDirectoryNode::Issue(Issue { id }))
             .await?
         else {

@@ -9,6 +9,7 @@ mod endings;
 mod home;
 mod location;
 mod lookup;
+mod operated;
 mod peer_channel;
 mod peers;
 mod registrar;
@@ -18,20 +19,14 @@ mod requests;
 mod takeover;
 mod upkeep;
 mod users;
+mod watched;
 
 #[cfg(test)]
 pub(crate) use relay::PASSED;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use antiphon_protocol::{
     certificate::UserIssuer,
@@ -54,6 +49,7 @@ use tracing::{debug, info, warn};
 use self::{
     home::Home,
     location::Location,
+    operated::OperatedServer,
     peers::Peers,
     registrar::{Codes, Registrar},
     relay::Relays,
@@ -90,6 +86,7 @@ pub struct Server {
     users: Users,
     upkeep: Upkeep,
     store: ServerStore,
+    operated: OperatedServer,
 }
 
 /// What all connections share.
@@ -100,13 +97,6 @@ struct Shared {
     users: Users,
     relays: Relays,
     rates: Arc<Rates>,
-    connections: AtomicU64,
-}
-
-impl Shared {
-    fn next_connection(&self) -> ConnectionNumber {
-        ConnectionNumber(self.connections.fetch_add(1, Ordering::Relaxed))
-    }
 }
 
 impl Server {
@@ -160,12 +150,17 @@ impl Server {
         let peers = Peers::new(dialler, location.clone(), asking.clone());
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
         let lease = Duration::from_secs(config.login_lease);
-        let home =
-            Home::start(store.clone(), lease, Arc::clone(&clock), &asking.tracker, move |replacement| {
+        let home = Home::start(
+            store.clone(),
+            lease,
+            Arc::clone(&clock),
+            (&asking.tracker, asking.shutdown.clone()),
+            move |replacement| {
                 if notices.try_send(replacement).is_err() {
                     warn!("too many logins are replaced at once: a server is not told");
                 }
-            });
+            },
+        );
         let ended = endings::run(store.clone(), home.clone(), asking.shutdown.clone());
         asking.tracker.spawn(ended);
         let name = config.name.clone();
@@ -178,6 +173,15 @@ impl Server {
         let record =
             ContactRecord { epoch: LoginEpoch(boot), server: config.name.clone(), address: advertised };
         let upkeep = Upkeep::new(location.clone(), record);
+        let operated = OperatedServer {
+            name: config.name.clone(),
+            users: users.clone(),
+            home: requests.home.clone(),
+            peers: requests.peers.clone(),
+            location: location.clone(),
+            serving: serving.clone(),
+            drained: CancellationToken::new(),
+        };
         let rates = Arc::new(Rates::new(&serving.limits));
         let policy = config.registration;
         serving.tracker.spawn(takeover::watch(store.clone(), serving.shutdown.clone()));
@@ -193,15 +197,13 @@ impl Server {
             rates: Arc::clone(&rates),
         };
         let relays = Relays::new(&requests, &users, &serving, &asking);
-        let connections = AtomicU64::new(0);
-        let shared =
-            Shared { store: store.clone(), requests, users: users.clone(), relays, rates, connections };
+        let shared = Shared { store: store.clone(), requests, users: users.clone(), relays, rates };
         listen(&serving, listener, Arc::new(shared), registration, Arc::new(registrar));
         // One attempt is waited for: where the directory node is up, whoever is told that this server is ready finds it.
         let first = upkeep.insert().await;
         asking.tracker.spawn(upkeep.clone().run(first, serving.shutdown.clone()));
         info!(name = %config.name, %address, registration = %registration_address, memory_max_mib, "the server listens");
-        Ok(Self { address, registration_address, serving, asking, users, upkeep, store })
+        Ok(Self { address, registration_address, serving, asking, users, upkeep, store, operated })
     }
 
     /// Where users and servers connect, with the port that was bound.
@@ -315,7 +317,12 @@ fn listen(
 /// Serves a connection of the authenticated port: a user's or a server's, each on the channel of its own.
 async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStream>, origin: Origin) {
     let is_full = origin.is_full;
+    let is_draining = serving.draining.is_cancelled();
     match accepted.peer().map(|peer| peer.identity().clone()) {
+        // Other servers still have to hand back what is lent to them.
+        Some(Identity::User(_)) if is_draining => {
+            let _ = accepted.refuse::<ToServer>(ErrorCode::ShuttingDown).await;
+        }
         Some(Identity::User(_)) if is_full => {
             debug!("a user has too many connections");
             let _ = accepted.refuse::<ToServer>(ErrorCode::LimitReached).await;
@@ -324,7 +331,10 @@ async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStre
             debug!("a server has too many connections");
             let _ = accepted.refuse::<ToPeerServer>(ErrorCode::LimitReached).await;
         }
-        Some(Identity::User(user)) => client_channel::serve(shared, serving, accepted, user).await,
+        Some(Identity::User(user)) => {
+            let number = ConnectionNumber(origin.number);
+            client_channel::serve(shared, serving, accepted, (number, user)).await;
+        }
         Some(Identity::Server(peer)) => peer_channel::serve(shared, serving, accepted, peer).await,
         // The verifier takes nobody else on this port.
         Some(Identity::DirectoryNode(_)) | None => {}

@@ -75,6 +75,13 @@ impl Peers {
         self.way(name, Arc::new(Mutex::new(Some(address)))).open().await
     }
 
+    /// The servers to which there is a connection for requests.
+    pub(crate) fn connected(&self) -> Vec<ServerName> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let connected = known.iter().filter(|(_, known)| known.requester.is_connected());
+        connected.map(|(name, _)| name.clone()).collect()
+    }
+
     fn way(&self, name: &ServerName, hint: Arc<Mutex<Option<ContactAddress>>>) -> Way {
         Way { dialler: self.dialler.clone(), location: self.location.clone(), whom: name.clone(), hint }
     }

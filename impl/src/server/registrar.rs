@@ -74,6 +74,10 @@ impl Registrar {
         accepted: Accepted<TcpStream>,
         origin: Origin,
     ) {
+        if serving.draining.is_cancelled() {
+            let _ = accepted.refuse::<ToRegistrar>(ErrorCode::ShuttingDown).await;
+            return;
+        }
         let Ok(connection) = accepted.greet::<ToRegistrar>().await else { return };
         let limits = &serving.limits;
         let link =

@@ -18,14 +18,15 @@ use antiphon_spec::{
     policy::Verdict,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, Span, debug, warn};
 
 use super::{client::ClientHandle, requests::Requests};
 use crate::{
+    monitoring::metrics::{self, There},
     mutant::{Mutant, active},
     net::Serving,
 };
@@ -38,18 +39,24 @@ const WAITING_MAX: usize = 128;
 
 /// The list of users.
 #[derive(Clone, Debug)]
-pub(crate) struct Users(Arc<[mpsc::Sender<Command>]>);
+pub(crate) struct Users {
+    shares: Arc<[mpsc::Sender<Command>]>,
+    /// How many are logged in.
+    online: watch::Receiver<usize>,
+}
 
 #[derive(Debug)]
 enum Command {
-    /// An event for a machine, with the client that it is about if that is new.
-    Event(UserHandle, Event, Option<ClientHandle>),
+    /// An event for a machine, with the client that it is about if that is new, and what the log says that it belongs to.
+    Event(UserHandle, Event, Option<ClientHandle>, Span),
     /// The home server says that a login is over; answered when the machine knows.
     Replace(UserHandle, LoginEpoch, oneshot::Sender<()>),
     /// Who asks for whom.
     Resolve(UserHandle, UserHandle, oneshot::Sender<Listed>),
     /// Who is called by whom.
     Called(UserHandle, UserHandle, oneshot::Sender<Option<(ClientHandle, Verdict)>>),
+    /// Who is logged in.
+    Online(oneshot::Sender<Vec<(UserHandle, LoginEpoch)>>),
     /// End when every login is undone.
     Finish(oneshot::Sender<()>),
 }
@@ -67,6 +74,8 @@ pub(crate) enum Listed {
 
 impl Users {
     pub(crate) fn start(requests: &Requests, serving: &Serving) -> Self {
+        let (count, online) = watch::channel(0);
+        let count = Arc::new(count);
         let share = |_| {
             let (sender, waiting) = mpsc::channel(WAITING_MAX);
             let share = Share {
@@ -77,16 +86,17 @@ impl Users {
                 machines: HashMap::new(),
                 clients: HashMap::new(),
                 finished: None,
+                online: Arc::clone(&count),
             };
             serving.tracker.spawn(share.run(waiting));
             sender
         };
-        Self((0..SHARES).map(share).collect())
+        Self { shares: (0..SHARES).map(share).collect(), online }
     }
 
     /// Tells a user's machine what happened; `client` comes with the first event of a connection.
     pub(crate) async fn event(&self, user: &UserHandle, event: Event, client: Option<ClientHandle>) {
-        self.tell(user, Command::Event(user.clone(), event, client)).await;
+        self.tell(user, Command::Event(user.clone(), event, client, Span::current())).await;
     }
 
     /// Ends a login and all before it, and returns when that is done.
@@ -114,10 +124,40 @@ impl Users {
         answer.await.ok().flatten()
     }
 
+    /// Who is logged in, in the order of their handles.
+    pub(crate) async fn online(&self) -> Vec<(UserHandle, LoginEpoch)> {
+        let mut all = Vec::new();
+        for share in self.shares.iter() {
+            let (sender, answer) = oneshot::channel();
+            if share.send(Command::Online(sender)).await.is_ok() {
+                all.extend(answer.await.unwrap_or_default());
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    /// How many are logged in.
+    pub(crate) fn count(&self) -> usize {
+        *self.online.borrow()
+    }
+
+    /// Waits until nobody is logged in.
+    pub(crate) async fn gone(&self) {
+        // Without a share that counts, there is nobody.
+        let _ = self.online.clone().wait_for(|users| *users == 0).await;
+    }
+
+    /// How many events wait in the longest queue, and how many may.
+    pub(crate) fn queue(&self) -> (usize, usize) {
+        let waiting = self.shares.iter().map(|share| WAITING_MAX.saturating_sub(share.capacity()));
+        (waiting.max().unwrap_or_default(), WAITING_MAX)
+    }
+
     /// Waits until every login is undone, for at most `patience`; the connections have to be gone before.
     pub(crate) async fn finish(&self, patience: Duration) {
         let all = async {
-            for share in self.0.iter() {
+            for share in self.shares.iter() {
                 let (sender, done) = oneshot::channel();
                 if share.send(Command::Finish(sender)).await.is_ok() {
                     let _ = done.await;
@@ -132,7 +172,7 @@ impl Users {
     async fn tell(&self, user: &UserHandle, command: Command) {
         // The user ID is random, so one byte spreads well enough.
         let [first, ..] = user.id.0;
-        if let Some(share) = self.0.get(usize::from(first) % SHARES) {
+        if let Some(share) = self.shares.get(usize::from(first) % SHARES) {
             // The task ends with the process only.
             let _ = share.send(command).await;
         }
@@ -148,12 +188,15 @@ struct Share {
     machines: HashMap<UserHandle, Machine>,
     clients: HashMap<ConnectionNumber, ClientHandle>,
     finished: Option<oneshot::Sender<()>>,
+    online: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Default)]
 struct Machine {
     login: Login,
     renewal: Option<AbortHandle>,
+    /// Counts the user, who is logged in.
+    online: Option<There>,
 }
 
 impl Share {
@@ -166,9 +209,9 @@ impl Share {
             };
             let Some(command) = command else { break };
             match command {
-                Command::Event(user, event, client) => self.event(user, event, client),
+                Command::Event(user, event, client, span) => self.event(user, event, client, &span),
                 Command::Replace(user, epoch, done) => {
-                    self.event(user, Event::ReplacedAtHome(epoch), None);
+                    self.event(user, Event::ReplacedAtHome(epoch), None, &Span::none());
                     let _ = done.send(());
                 }
                 Command::Resolve(user, asker, answer) => {
@@ -181,6 +224,12 @@ impl Share {
                     });
                     let _ = answer.send(found);
                 }
+                Command::Online(answer) => {
+                    let online = self.machines.iter();
+                    let online =
+                        online.filter_map(|(user, machine)| Some((user.clone(), machine.login.epoch()?)));
+                    let _ = answer.send(online.collect());
+                }
                 Command::Finish(done) => self.finished = Some(done),
             }
             if self.finished.is_some() && self.machines.is_empty() {
@@ -192,7 +241,7 @@ impl Share {
         }
     }
 
-    fn event(&mut self, user: UserHandle, event: Event, client: Option<ClientHandle>) {
+    fn event(&mut self, user: UserHandle, event: Event, client: Option<ClientHandle>, span: &Span) {
         if let Some(client) = client {
             self.clients.insert(client.number, client);
         }
@@ -207,17 +256,26 @@ impl Share {
             keep_replaced(&mut actions);
         }
         for action in actions {
-            self.carry_out(&user, action);
+            self.carry_out(&user, action, span);
         }
         if let Some(number) = ended {
             self.clients.remove(&number);
         }
-        if self.machines.get(&user).is_some_and(|machine| machine.login.is_over()) {
-            self.machines.remove(&user);
+        if let Some(machine) = self.machines.get_mut(&user) {
+            let is_online = machine.login.address().is_some();
+            if is_online != machine.online.is_some() {
+                machine.online = is_online.then(metrics::user_online);
+                self.online.send_modify(|users| {
+                    *users = if is_online { users.saturating_add(1) } else { users.saturating_sub(1) };
+                });
+            }
+            if machine.login.is_over() {
+                self.machines.remove(&user);
+            }
         }
     }
 
-    fn carry_out(&mut self, user: &UserHandle, action: Action) {
+    fn carry_out(&mut self, user: &UserHandle, action: Action, span: &Span) {
         match action {
             Action::Send { connection, message } => {
                 if let Some(client) = self.clients.get(&connection) {
@@ -234,7 +292,7 @@ impl Share {
                 let (sender, to) = (self.sender.clone(), user.clone());
                 let task = self.tracker.spawn(async move {
                     tokio::time::sleep(after).await;
-                    let _ = sender.send(Command::Event(to, Event::RenewalDue, None)).await;
+                    let _ = sender.send(Command::Event(to, Event::RenewalDue, None, Span::none())).await;
                 });
                 self.rearm(user, Some(task.abort_handle()));
             }
@@ -246,14 +304,15 @@ impl Share {
             | Action::Insert(_)
             | Action::Delete(_) => {
                 let (requests, sender, user) = (self.requests.clone(), self.sender.clone(), user.clone());
-                self.tracker.spawn(async move {
+                let carrying_out = async move {
                     if let Some(event) = requests.carry_out(&user, action).await {
                         if let Some(code) = failure(&event) {
                             debug!(%user, %code, "a step of a login failed");
                         }
-                        let _ = sender.send(Command::Event(user, event, None)).await;
+                        let _ = sender.send(Command::Event(user, event, None, Span::current())).await;
                     }
-                });
+                };
+                self.tracker.spawn(carrying_out.instrument(span.clone()));
             }
         }
     }

@@ -46,6 +46,17 @@ impl NodeStore {
         self.1
     }
 
+    /// Looks whether a later process has opened the store.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let row = query("SELECT starts FROM node").fetch_one(&mut self.0.read().await?).await?;
+        let current = unsigned(row.try_get("starts")?, "number of starts")?;
+        if current == self.starts() {
+            Ok(())
+        } else {
+            Err(StoreError::Superseded { own: self.starts(), current })
+        }
+    }
+
     /// Begins to change something, as the only one who does.
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
         let mut transaction = self.0.write().await?;

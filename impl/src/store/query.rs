@@ -1,11 +1,17 @@
 //! A query, written once: text with numbered places, values of three types that both databases have, rows of either.
 
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
 use sqlx::{
     Decode, Encode, Executor, IntoArguments, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection,
     Type, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow,
 };
 
 use super::StoreError;
+use crate::monitoring::metrics;
 
 /// A query with the values of its places `$1`, `$2` and so on.
 #[derive(Debug)]
@@ -51,30 +57,36 @@ impl Query {
 
     /// Carries it out and says how many rows it changed.
     pub(super) async fn execute(self, on: &mut impl Connected) -> Result<u64, StoreError> {
-        Ok(match on.connection() {
-            Connection::Sqlite(connection) => {
-                let done = connection.execute(bound(self.sqlite, self.values)).await?;
-                done.rows_affected()
-            }
-            Connection::Postgres(connection) => {
-                let done = connection.execute(bound(self.postgres, self.values)).await?;
-                done.rows_affected()
-            }
+        timed(metrics::query, async {
+            Ok(match on.connection() {
+                Connection::Sqlite(connection) => {
+                    let done = connection.execute(bound(self.sqlite, self.values)).await?;
+                    done.rows_affected()
+                }
+                Connection::Postgres(connection) => {
+                    let done = connection.execute(bound(self.postgres, self.values)).await?;
+                    done.rows_affected()
+                }
+            })
         })
+        .await
     }
 
     /// Carries it out and returns the row, if there is one.
     pub(super) async fn fetch_optional(self, on: &mut impl Connected) -> Result<Option<Row>, StoreError> {
-        Ok(match on.connection() {
-            Connection::Sqlite(connection) => {
-                let row = connection.fetch_optional(bound(self.sqlite, self.values)).await?;
-                row.map(Row::Sqlite)
-            }
-            Connection::Postgres(connection) => {
-                let row = connection.fetch_optional(bound(self.postgres, self.values)).await?;
-                row.map(Row::Postgres)
-            }
+        timed(metrics::query, async {
+            Ok(match on.connection() {
+                Connection::Sqlite(connection) => {
+                    let row = connection.fetch_optional(bound(self.sqlite, self.values)).await?;
+                    row.map(Row::Sqlite)
+                }
+                Connection::Postgres(connection) => {
+                    let row = connection.fetch_optional(bound(self.postgres, self.values)).await?;
+                    row.map(Row::Postgres)
+                }
+            })
         })
+        .await
     }
 
     /// Carries it out and returns the row that there has to be.
@@ -84,17 +96,31 @@ impl Query {
 
     /// Carries it out and returns all rows: for queries whose text or table bounds their number.
     pub(super) async fn fetch_all(self, on: &mut impl Connected) -> Result<Vec<Row>, StoreError> {
-        Ok(match on.connection() {
-            Connection::Sqlite(connection) => {
-                let rows = connection.fetch_all(bound(self.sqlite, self.values)).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
-            }
-            Connection::Postgres(connection) => {
-                let rows = connection.fetch_all(bound(self.postgres, self.values)).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
+        timed(metrics::query, async {
+            Ok(match on.connection() {
+                Connection::Sqlite(connection) => {
+                    let rows = connection.fetch_all(bound(self.sqlite, self.values)).await?;
+                    rows.into_iter().map(Row::Sqlite).collect()
+                }
+                Connection::Postgres(connection) => {
+                    let rows = connection.fetch_all(bound(self.postgres, self.values)).await?;
+                    rows.into_iter().map(Row::Postgres).collect()
+                }
+            })
         })
+        .await
     }
+}
+
+/// Has it told how long something took, and whether it was done.
+async fn timed<T>(
+    tell: fn(bool, Duration),
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let since = Instant::now();
+    let result = work.await;
+    tell(result.is_ok(), since.elapsed());
+    result
 }
 
 /// The query of one of the two libraries.
@@ -209,11 +235,14 @@ pub(super) enum Transaction {
 impl Transaction {
     /// Makes the changes durable.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
-        }
-        Ok(())
+        timed(metrics::commit, async {
+            match self {
+                Self::Sqlite(transaction) => transaction.commit().await?,
+                Self::Postgres(transaction) => transaction.commit().await?,
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

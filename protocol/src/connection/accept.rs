@@ -79,6 +79,12 @@ impl Acceptor {
         Self { port, credentials: credentials.into(), trust, clock }
     }
 
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> Port {
+        self.port
+    }
+
     /// Runs the handshake over a fresh stream. May be cancelled.
     ///
     /// # Errors

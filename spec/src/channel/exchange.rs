@@ -64,6 +64,32 @@ pub enum Answer {
 }
 
 impl Question {
+    /// The request's name in the grammar.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Rotate => "rotate",
+            Self::Login => "login",
+            Self::SetPreferences => "set-preferences",
+            Self::Lookup => "lookup",
+            Self::Logout => "logout",
+            Self::CheckOut => "check-out",
+            Self::Store => "store",
+            Self::Renew => "renew",
+            Self::CheckIn => "check-in",
+            Self::Replace => "replace",
+            Self::Resolve => "resolve",
+            Self::Issue => "issue",
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+            Self::Find => "find",
+            Self::InsertPointer => "insert-pointer",
+            Self::DeletePointer => "delete-pointer",
+            Self::Supersede => "supersede",
+        }
+    }
+
     /// Whether this is an answer to a request of this kind (`WIRE-061`).
     #[must_use]
     pub fn is_answered_by(self, answer: Answer) -> bool {

@@ -10,6 +10,7 @@ use antiphon_spec::{
 use tokio_util::sync::CancellationToken;
 
 use super::{end::RelayEnd, places::Place};
+use crate::monitoring::metrics::{self, There};
 
 /// Every byte that the servers of this process have had in their hands: for tests, which look for what was said.
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub(crate) struct Relayed {
     places: Mutex<Vec<Place>>,
     /// The link was opened, or is over.
     settled: CancellationToken,
+    _there: There,
 }
 
 impl Relayed {
@@ -48,6 +50,7 @@ impl Relayed {
             called: OnceLock::new(),
             places: Mutex::default(),
             settled: CancellationToken::new(),
+            _there: metrics::relayed_link(),
         }
     }
 
@@ -87,7 +90,10 @@ impl Relayed {
         }
         let event = match &came {
             Came::Opened => Event::Opened { by },
-            Came::Data(bytes) => Event::Data { by, count: bytes.count() },
+            Came::Data(bytes) => {
+                metrics::relayed_bytes(bytes.count());
+                Event::Data { by, count: bytes.count() }
+            }
             Came::Credit(bytes) => Event::Credit { by, count: bytes.count() },
             Came::Closed => Event::Closed { by },
         };

@@ -10,7 +10,7 @@ use antiphon_spec::{
     limits::LOGIN_LEASE,
     time::Timestamp,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::DatabaseUrl,
@@ -39,7 +39,7 @@ async fn answer(postgres: &antiphon_test_postgres::Postgres, conflicts: usize) -
         postgres.run(&url, sql);
     }
     let (clock, tracker): (Clock, _) = (Arc::new(SystemClock), TaskTracker::new());
-    let home = Home::start(store.clone(), LOGIN_LEASE, clock, &tracker, |_| {});
+    let home = Home::start(store.clone(), LOGIN_LEASE, clock, (&tracker, CancellationToken::new()), |_| {});
     let answer = home.ask(USER, Event::CheckOut { by: name }).await;
     store.close().await;
     answer

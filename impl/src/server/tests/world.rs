@@ -98,6 +98,7 @@ impl World {
             database: self.path("node.sqlite").into(),
             lease: DirectoryNodeConfig::lease_default(),
             records_per_server: DirectoryNodeConfig::records_per_server_default(),
+            monitoring_address: None,
             limits: Limits::default(),
         };
         let node = DirectoryNode::start(config).await.unwrap();
@@ -136,6 +137,8 @@ impl World {
             registration: RegistrationPolicy::Open,
             registration_codes: Vec::new(),
             login_lease: ServerConfig::login_lease_default(),
+            monitoring_address: None,
+            control_socket: None,
             limits: Limits::default(),
             name,
         }
