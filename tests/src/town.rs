@@ -205,7 +205,8 @@ impl Town {
         self.client_with(name, &self.client_arguments(name, home, local)).await
     }
 
-    async fn client_with(&self, name: &str, arguments: &[String]) -> Client {
+    /// As [`Town::client`], with these arguments.
+    pub async fn client_with(&self, name: &str, arguments: &[String]) -> Client {
         let mut command = self.ground.command(name, arguments);
         command.arg("--json");
         Client::over(self.ground.start(name, command)).await

@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 pub use failure::Failure;
+pub(crate) use identity::unlocked;
 pub use ready::Ready;
 
 use crate::mutant;

@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Client, Command, ServerAddress, Settings, StartError, input, json, line};
-use crate::cli::Failure;
+use crate::cli::{Failure, unlocked};
 
 /// Chats, or lets another program chat.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,6 +20,10 @@ pub struct Arguments {
     /// The identity folder; it is made if it is not there.
     #[arg(long, value_name = "DIR")]
     pub identity: PathBuf,
+    /// A file whose first line is the passphrase that the key is under, or that a key which is made is put under; without one,
+    /// it is asked for at the terminal.
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// The root certificate to trust; the identity folder keeps it.
     #[arg(long, value_name = "FILE")]
     pub root: Option<PathBuf>,
@@ -162,7 +166,10 @@ impl Arguments {
     pub async fn run(self) -> Result<(), Failure> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let client = Client::start(self.settings().map_err(failure)?).await;
+        let mut settings = self.settings().map_err(failure)?;
+        let folder = unlocked(&self.identity, self.passphrase_file.as_deref())?;
+        settings.passphrase = folder.passphrase().cloned();
+        let client = Client::start(settings).await;
         let client = client.map_err(|error| failure(error.into()))?;
         let commands = client.commands();
         // The first signal ends the client politely, a second one at once.

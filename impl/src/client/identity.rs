@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `key.pem` | the secret key; readable by its owner alone, and refused otherwise |
+//! | `key.pem` | the secret key; readable by its owner alone, and refused otherwise; if the user wants, under a passphrase |
 //! | `key-next.pem` | while the key is being replaced: the key that takes its place |
 //! | `certificate.pem` | the user's certificate and the home server's authority for its users |
 //! | `root.pem` | the root that is trusted |
@@ -31,15 +31,19 @@ use antiphon_spec::{
 };
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::settings::ServerAddress;
+use super::{
+    sealed::{self, Passphrase, SealError},
+    settings::ServerAddress,
+};
 use crate::credentials::exposed;
 
-const KEY: &str = "key.pem";
-const SUCCESSOR: &str = "key-next.pem";
-const CERTIFICATE: &str = "certificate.pem";
-const ROOT: &str = "root.pem";
-const CONFIGURATION: &str = "client.toml";
+pub(super) const KEY: &str = "key.pem";
+pub(super) const SUCCESSOR: &str = "key-next.pem";
+pub(super) const CERTIFICATE: &str = "certificate.pem";
+pub(super) const ROOT: &str = "root.pem";
+pub(super) const CONFIGURATION: &str = "client.toml";
 
 /// Why the identity folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,20 @@ pub enum IdentityError {
         /// Why.
         source: KeyError,
     },
+    /// The key is under a passphrase, which was not told.
+    #[error("{}: this key is under a passphrase; name a file that holds it, with --passphrase-file FILE", .0.display())]
+    Locked(PathBuf),
+    /// The key cannot be put under the passphrase, or taken from under it.
+    #[error("{}: {source}", .path.display())]
+    Sealed {
+        /// The key's file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// The key is being replaced.
+    #[error("{}: the key is being replaced; run: antiphon identity rotate", .0.display())]
+    Rotating(PathBuf),
     /// A file of certificates holds none.
     #[error("{}: {source}", .path.display())]
     Pem {
@@ -142,6 +160,7 @@ pub struct Configuration {
 #[derive(Clone, Debug)]
 pub struct IdentityFolder {
     path: PathBuf,
+    passphrase: Option<Passphrase>,
 }
 
 /// Who the user is, proved by the certificate that a home server issued.
@@ -169,7 +188,41 @@ impl IdentityFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).map_err(|source| IdentityError::File { path: path.clone(), source })?;
-        Ok(Self { path })
+        Ok(Self { path, passphrase: None })
+    }
+
+    /// The same folder, with the passphrase that its keys are under, and that a key which is made is put under.
+    #[must_use]
+    pub fn with_passphrase(self, passphrase: Option<Passphrase>) -> Self {
+        Self { passphrase, ..self }
+    }
+
+    /// The passphrase that was told.
+    pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+
+    /// Whether the key is under a passphrase.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_locked(&self) -> Result<bool, IdentityError> {
+        Ok(self.read(KEY)?.is_some_and(|text| sealed::is_sealed(&text)))
+    }
+
+    /// Puts the key under another passphrase than before, or under none.
+    ///
+    /// # Errors
+    /// The key cannot be opened, sealed or written, or is being replaced. The file holds what it held, or what it is to hold.
+    pub fn protect(&self, passphrase: Option<&Passphrase>) -> Result<(), IdentityError> {
+        let next = self.path.join(SUCCESSOR);
+        if next.exists() {
+            return Err(IdentityError::Rotating(next));
+        }
+        let path = self.path.join(KEY);
+        let text =
+            self.key()?.to_pem().map_err(|source| IdentityError::Key { path: path.clone(), source })?;
+        self.write(KEY, under(passphrase, text, &path)?.as_bytes())
     }
 
     /// The folder's path.
@@ -219,11 +272,17 @@ impl IdentityFolder {
         let key_error = |source| IdentityError::Key { path: path.clone(), source };
         if let Some(text) = self.read(file)? {
             check_mode(&path)?;
-            return KeyPair::from_pem(&text).map_err(key_error);
+            if !sealed::is_sealed(&text) {
+                return KeyPair::from_pem(&text).map_err(key_error);
+            }
+            let passphrase = self.passphrase.as_ref().ok_or_else(|| IdentityError::Locked(path.clone()))?;
+            let opened = sealed::open(&text, passphrase);
+            let opened = opened.map_err(|source| IdentityError::Sealed { path: path.clone(), source })?;
+            return KeyPair::from_pem(&opened).map_err(key_error);
         }
         let key = KeyPair::generate(KeyAlgorithm::default()).map_err(key_error)?;
         let text = key.to_pem().map_err(key_error)?;
-        self.write(file, text.as_bytes())?;
+        self.write(file, under(self.passphrase.as_ref(), text, &path)?.as_bytes())?;
         Ok(key)
     }
 
@@ -304,7 +363,7 @@ impl IdentityFolder {
         certificate::from_pem(&text).map(Some).map_err(|source| IdentityError::Pem { path, source })
     }
 
-    fn read(&self, name: &str) -> Result<Option<String>, IdentityError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<String>, IdentityError> {
         let path = self.path.join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
@@ -314,7 +373,7 @@ impl IdentityFolder {
     }
 
     /// Replaces a file as a whole: after a crash it holds the old text or the new one. Only the owner can read it.
-    fn write(&self, name: &str, text: &[u8]) -> Result<(), IdentityError> {
+    pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), IdentityError> {
         let path = self.path.join(name);
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
@@ -359,6 +418,17 @@ pub(super) fn prove(
     Ok(Account { handle, credentials, not_before: peer.not_before(), not_after: peer.not_after() })
 }
 
+/// The text of a key, under the passphrase if there is one.
+fn under(
+    passphrase: Option<&Passphrase>,
+    text: Zeroizing<String>,
+    path: &Path,
+) -> Result<Zeroizing<String>, IdentityError> {
+    let Some(passphrase) = passphrase else { return Ok(text) };
+    let sealed = passphrase.check().and_then(|()| sealed::seal(&text, passphrase));
+    sealed.map_err(|source| IdentityError::Sealed { path: path.to_owned(), source })
+}
+
 fn not_a_user(name: &ServerName) -> CertificateRefused {
     CertificateRefused { rule: CertificateRule::NoIdentity, certificate: name.to_string() }
 }
@@ -374,7 +444,7 @@ fn check_mode(path: &Path) -> Result<(), IdentityError> {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
-    use super::{Configuration, IdentityError, IdentityFolder};
+    use super::{Configuration, IdentityError, IdentityFolder, Passphrase};
 
     fn folder() -> (tempfile::TempDir, IdentityFolder) {
         let directory = tempfile::tempdir().unwrap();
@@ -401,6 +471,30 @@ mod tests {
         let error = folder.key().unwrap_err();
         assert!(matches!(error, IdentityError::KeyExposed { mode: 0o644, .. }), "{error:?}");
         assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_key_under_a_passphrase_opens_with_it_alone_until_it_is_taken_away() {
+        let (_directory, folder) = folder();
+        let key = folder.key().unwrap().key_hash();
+        let passphrase = Passphrase::new("correct horse battery").unwrap();
+        folder.protect(Some(&passphrase)).unwrap();
+        assert!(folder.is_locked().unwrap());
+        let error = folder.key().unwrap_err().to_string();
+        assert!(error.contains("--passphrase-file"), "{error}");
+        let opened = folder.clone().with_passphrase(Some(passphrase));
+        assert_eq!(opened.key().unwrap().key_hash(), key);
+        // A key that is made now is under it, too; and while it is there, nothing else changes.
+        let next = opened.successor().unwrap().key_hash();
+        assert!(folder.successor().is_err());
+        assert_eq!(opened.successor().unwrap().key_hash(), next);
+        assert!(matches!(opened.protect(None), Err(IdentityError::Rotating(_))));
+        fs::remove_file(folder.path().join("key-next.pem")).unwrap();
+        opened.protect(None).unwrap();
+        assert_eq!(folder.key().unwrap().key_hash(), key);
+        let short = Passphrase::new("short").unwrap();
+        assert!(folder.protect(Some(&short)).is_err());
+        assert_eq!(folder.key().unwrap().key_hash(), key);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! client is dropped. What a session does is decided by the machine in `antiphon_spec::session`; this module gives it
 //! links, time and entropy, and carries out what it asks for.
 
+mod backup;
 pub mod cli;
 mod command;
 mod engine;
@@ -20,6 +21,7 @@ mod registration;
 mod relay;
 mod rotation;
 mod safe_text;
+mod sealed;
 mod server_link;
 mod settings;
 mod stream;
@@ -34,17 +36,20 @@ use antiphon_protocol::tls::{Clock, SystemClock};
 use antiphon_spec::identity::ContactAddress;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
+pub use backup::{BackupError, back_up, restore};
 pub use command::{Command, HexDigits, InvalidSessionName, Request, SessionName};
 pub use event::{ChangeView, ClientEvent, EpochView, INTERFACE, Output, Refusal, verdict_name};
 pub use events::Events;
+pub use identity::IdentityFolder;
 pub use rotation::{RotationError, rotate};
 pub use safe_text::SafeText;
+pub use sealed::{Passphrase, SealError};
 pub use settings::{InvalidServerAddress, ServerAddress, Settings};
 pub use stream::Way;
 
 use engine::{Engine, Parts};
 use events::Shown;
-use identity::{IdentityError, IdentityFolder};
+use identity::IdentityError;
 use settings::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX};
 
 /// Why a client cannot start.
@@ -70,11 +75,12 @@ pub enum StartError {
 /// A running client. Dropping it ends it at once; the command `quit` ends it politely.
 #[derive(Debug)]
 pub struct Client {
+    // Dropped before the commands, whose end is a request to end politely.
+    engine: Running,
     commands: mpsc::Sender<Request>,
     events: mpsc::Receiver<Output>,
     taken: u64,
     shown: Arc<Shown>,
-    engine: Running,
 }
 
 /// The engine's task, which ends with its owner.
@@ -102,7 +108,7 @@ impl Client {
     /// The folder cannot be used, or the address cannot be listened on; see [`StartError`].
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let clock: Clock = Arc::new(SystemClock);
-        let folder = IdentityFolder::open(&settings.identity)?;
+        let folder = IdentityFolder::open(&settings.identity)?.with_passphrase(settings.passphrase.clone());
         let key = folder.key()?;
         let trust = folder.trust(settings.root.as_ref())?;
         let mut configuration = folder.configuration()?;
@@ -144,6 +150,14 @@ impl Client {
         });
         let engine = Running(tokio::spawn(engine.run(asked, inputs_out)));
         Ok(Self { commands, events, taken: 0, shown, engine })
+    }
+
+    /// Ends it as a killed process ends: when this returns it does nothing more, and has said nothing to anybody.
+    pub async fn kill(self) {
+        self.engine.0.abort();
+        self.engine.ended().await;
+        // The commands end after the engine, which takes their end for a request.
+        drop(self.commands);
     }
 
     /// Where commands go; any number of tasks may hold one.

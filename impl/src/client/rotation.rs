@@ -1,7 +1,7 @@
 //! Replacing the user's key by another one (chapter *Registration*), while the client does not run: a session knows its
 //! members by their keys.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use antiphon_protocol::tls::{Clock, SystemClock};
 use antiphon_spec::identity::UserHandle;
@@ -58,11 +58,10 @@ impl From<RegistrationError> for RotationError {
 /// # Errors
 /// See [`RotationError`]. Where the answer was lost, the same call goes on with the same successor.
 pub async fn rotate(
-    identity: &Path,
+    folder: &IdentityFolder,
     registration: Option<ServerAddress>,
 ) -> Result<UserHandle, RotationError> {
     let clock: Clock = Arc::new(SystemClock);
-    let folder = IdentityFolder::open(identity)?;
     let configuration = folder.configuration()?;
     let server = registration.or(configuration.registration).ok_or(RotationError::NoServer)?;
     let trust = folder.trust(None)?;

@@ -10,6 +10,8 @@ use antiphon_spec::{
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
+use super::Passphrase;
+
 /// Most sessions and invitations of others at once; LIM-002 asks for 32 at least. Each costs a machine and its links.
 pub(super) const SESSIONS_MAX: usize = 128;
 
@@ -131,6 +133,8 @@ impl ServerAddress {
 pub struct Settings {
     /// The identity folder, which is made if it is not there.
     pub identity: PathBuf,
+    /// The passphrase that the key in the identity folder is under, and that a key which is made is put under.
+    pub passphrase: Option<Passphrase>,
     /// The root to trust; without one, the root that the identity folder holds.
     pub root: Option<CertificateDer<'static>>,
     /// Where to log in; without one, what the identity folder says.
@@ -154,6 +158,7 @@ impl Settings {
     pub fn new(identity: impl Into<PathBuf>) -> Self {
         Self {
             identity: identity.into(),
+            passphrase: None,
             root: None,
             server: None,
             registration: None,

@@ -69,7 +69,8 @@ impl Actor {
     }
 
     /// The client is gone from one instant to the next, as a killed process is; says whose it was.
-    pub(super) fn dies(self) -> UserHandle {
+    pub(super) async fn dies(self) -> UserHandle {
+        self.client.kill().await;
         self.handle
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn survive(play: Play, narrator: &mut Narrator) -> Result<Play,
         carol.sees(session, "join", &joined).await?,
     ];
     agree(narrator, "all three see the same epoch", &views)?;
-    let dead = bob.dies();
+    let dead = bob.dies().await;
 
     let successor = alice.handle.clone().min(carol.handle.clone());
     let mut views = Vec::new();

@@ -147,3 +147,75 @@ async fn a_key_has_one_account() {
     alice.registers().await;
     assert_eq!(alice.handle(), handle);
 }
+
+#[tokio::test]
+async fn an_identity_under_a_passphrase_is_put_away_restored_and_rotated() {
+    let town = Town::found(PROGRAM).await;
+    let home = town.server("home1.example").await;
+    let alice = town.citizen("alice", &home, &home).await;
+    let handle = alice.handle().to_owned();
+    alice.quits().await;
+    let passphrase = "correct horse battery";
+    std::fs::write(town.folder().join("passphrase"), format!("{passphrase}\n")).unwrap();
+    std::fs::write(town.folder().join("wrong"), "incorrect horse battery\n").unwrap();
+    let does = async |arguments: &[&str]| {
+        let ended = town.run(arguments).await;
+        assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "{arguments:?}");
+    };
+    does(&["identity", "protect", "--identity", "alice", "--new-passphrase-file", "passphrase"]).await;
+    does(&["identity", "backup", "--identity", "alice", "--output", "backup.json"]).await;
+    std::fs::remove_dir_all(town.folder().join("alice")).unwrap();
+    does(&["identity", "restore", "--identity", "again", "--input", "backup.json"]).await;
+
+    // Without the passphrase, or with another one, there is no client.
+    let mut arguments = town.client_arguments("again", &home, &home);
+    let locked = town.run(&arguments).await;
+    assert_eq!(locked.code, Some(1));
+    assert!(locked.error.contains("--passphrase-file FILE"), "{}", locked.error);
+    let wrong =
+        town.run(&[&arguments[..], &["--passphrase-file".to_owned(), "wrong".to_owned()]].concat()).await;
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.error.contains("the passphrase does not open this key"), "{}", wrong.error);
+
+    arguments.extend(["--passphrase-file", "passphrase"].map(str::to_owned));
+    let mut alice = town.client_with("again", &arguments).await;
+    assert_eq!(alice.handle(), handle);
+    assert_eq!(alice.logs_in().await["epoch"], 2);
+    alice.quits().await;
+    does(&["identity", "rotate", "--identity", "again", "--passphrase-file", "passphrase"]).await;
+    let key = std::fs::read_to_string(town.folder().join("again/key.pem")).unwrap();
+    assert!(
+        key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
+        "a key that is made now is under it, too"
+    );
+    let mut alice = town.client_with("again", &arguments).await;
+    assert_eq!(alice.handle(), handle);
+    alice.logs_in().await;
+    alice.quits().await;
+    does(&["identity", "unprotect", "--identity", "again", "--passphrase-file", "passphrase"]).await;
+    town.citizen("again", &home, &home).await;
+}
+
+/// What other programs make of a key under a passphrase, where there is such a program.
+#[tokio::test]
+async fn a_key_under_a_passphrase_is_read_by_others() {
+    let town = Town::found(PROGRAM).await;
+    let home = town.server("home1.example").await;
+    town.citizen("alice", &home, &home).await.quits().await;
+    std::fs::write(town.folder().join("passphrase"), "correct horse battery\n").unwrap();
+    let openssl = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new("openssl");
+        command.args(arguments).current_dir(town.folder()).output().await
+    };
+    let Ok(before) = openssl(&["pkey", "-in", "alice/key.pem", "-pubout"]).await else {
+        let told = b"NOT RUN: a key under a passphrase, read by others, needs the program openssl\n";
+        // Past the harness, which keeps what tests print.
+        return std::io::Write::write_all(&mut std::io::stderr(), told).unwrap();
+    };
+    let protect = ["identity", "protect", "--identity", "alice", "--new-passphrase-file", "passphrase"];
+    assert_eq!(town.run(&protect).await.code, Some(0));
+    let after =
+        openssl(&["pkey", "-in", "alice/key.pem", "-passin", "file:passphrase", "-pubout"]).await.unwrap();
+    assert!(before.status.success() && after.status.success(), "{after:?}");
+    assert_eq!(before.stdout, after.stdout);
+}
