@@ -37,8 +37,8 @@ enum Command {
         /// Only the models of this family.
         #[arg(long, value_name = "FAMILY", conflicts_with_all = ["mutants", "mutant"])]
         only: Option<Family>,
-        /// Only the small models, which take seconds.
-        #[arg(long, conflicts_with = "mutants")]
+        /// Only the small models, which take seconds; each wrong variant only in the model that the book names.
+        #[arg(long)]
         bounded: bool,
         /// Instead of the machines as they are, every wrong variant that a model must catch.
         #[arg(long)]
@@ -89,11 +89,11 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let good = match Arguments::parse().command {
         Command::List => list(&mut out),
-        Command::Check { mutants: true, threads, .. } => {
-            check_mutants(usize::from(threads), None, None, &mut out)
+        Command::Check { mutants: true, bounded, threads, .. } => {
+            check_mutants(usize::from(threads), None, (bounded, None), &mut out)
         }
         Command::Check { mutant: Some(name), model, threads, .. } => {
-            check_mutants(usize::from(threads), Some(&name), model.as_ref(), &mut out)
+            check_mutants(usize::from(threads), Some(&name), (false, model.as_ref()), &mut out)
         }
         Command::Check { model: Some(model), threads, .. } => {
             check_all(std::iter::once(model), usize::from(threads), &mut out)
@@ -276,12 +276,12 @@ const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/text/counter
 fn check_mutants(
     threads: usize,
     name: Option<&str>,
-    model: Option<&Listed>,
+    (bounded, model): (bool, Option<&Listed>),
     out: &mut impl Write,
 ) -> io::Result<bool> {
     use antiphon_models::{
         check::Steps,
-        mutants::{Fate, caught_by, check_mutants, read_library},
+        mutants::{Fate, Hunt, caught_by, check_mutants, read_library},
     };
 
     let library = read_library(&std::fs::read_to_string(LIBRARY)?);
@@ -310,7 +310,12 @@ fn check_mutants(
         writeln!(out)?;
         out.flush()
     };
-    let (caught, all) = check_mutants(threads, name, model, |fate| {
+    let hunted = match model {
+        Some(model) => Hunt::In(model),
+        None if bounded => Hunt::AsBooked(&library),
+        None => Hunt::Everywhere,
+    };
+    let (caught, all) = check_mutants(threads, name, hunted, |fate| {
         if written.is_ok() {
             written = tell(fate);
         }
@@ -327,7 +332,7 @@ fn check_mutants(
 fn check_mutants(
     _threads: usize,
     _name: Option<&str>,
-    _model: Option<&Listed>,
+    _where: (bool, Option<&Listed>),
     _out: &mut impl Write,
 ) -> io::Result<bool> {
     writeln!(

@@ -5,10 +5,11 @@
 #[cfg(any(feature = "mutants", test))]
 use crate::families;
 #[cfg(feature = "mutants")]
-use crate::families::{Family, Listed};
+use crate::families::Family;
 use crate::{
     catalogue::{self, Entry},
     check::{Options, Report, check_within},
+    families::Listed,
 };
 
 /// How many states of a model are searched for a mutant's failure: a mutant may make a model endless.
@@ -108,15 +109,26 @@ pub fn caught_by(report: &Report) -> Option<&'static str> {
     report.failure().map(|(name, _)| name).or_else(|| report.missed())
 }
 
+/// In which models a mutant is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Hunt<'a> {
+    /// In all that may show it, for the shortest way.
+    Everywhere,
+    /// In this one alone.
+    In(&'a Listed),
+    /// In the one that the library names.
+    AsBooked(&'a [Row]),
+}
+
 /// Runs the models against every mutant that a model must catch, and hands each fate to `tell` as soon as it is known.
-/// With a name, only against this mutant; with a model, only this model.
+/// With a name, only against this mutant.
 ///
 /// Says how many were caught, and out of how many.
 #[cfg(feature = "mutants")]
 pub fn check_mutants(
     threads: usize,
     name: Option<&str>,
-    model: Option<&Listed>,
+    hunted: Hunt<'_>,
     mut tell: impl FnMut(&Fate),
 ) -> (usize, usize) {
     use antiphon_spec::mutant::{Catcher, Mutant, select};
@@ -132,10 +144,15 @@ pub fn check_mutants(
         let options = Options { threads, states_max: Some(STATES_MAX), progress: None };
         let family = Family::of_requirement(mutant.breaks());
         let is_caught = |report: &Report| caught_by(report).is_some();
-        let caught_in = match model {
-            Some(model) => Some(model.check(options)).filter(is_caught),
-            None if family == Family::Sessions => hunt(threads),
-            None => families::all()
+        let caught_in = match hunted {
+            Hunt::In(model) => Some(model.check(options)).filter(is_caught),
+            Hunt::AsBooked(library) => {
+                let row = library.iter().find(|row| row.mutant == mutant.name());
+                let model = row.and_then(|row| families::find(&row.model));
+                model.map(|model| model.check(options)).filter(is_caught)
+            }
+            Hunt::Everywhere if family == Family::Sessions => hunt(threads),
+            Hunt::Everywhere => families::all()
                 .filter(|listed| listed.family == family)
                 .find_map(|listed| Some(listed.check(options)).filter(is_caught)),
         };

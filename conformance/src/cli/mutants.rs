@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Variants that are run at the same time: most of the time, live cases wait.
-const MUTANTS_AT_A_TIME: usize = 4;
+const MUTANTS_AT_A_TIME: usize = 12;
 
 /// Arguments of `mutants`.
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ impl MutantsArguments {
             }
         };
         let count = chosen.len();
-        let mut verdicts = stream::iter(chosen).map(run_one).buffered(MUTANTS_AT_A_TIME);
+        let mut verdicts = stream::iter(chosen).map(run_one).buffer_unordered(MUTANTS_AT_A_TIME);
         while let Some((mutant, Fate { killers, asked, answered })) = verdicts.try_next().await? {
             // One that never runs would fail everything, and shows nothing.
             let verdict = match (killers.is_empty(), asked > 0 && answered == 0) {
