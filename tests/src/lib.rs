@@ -32,7 +32,7 @@ pub use network::{Capture, Network};
 pub use pattern::matches;
 pub use process::Process;
 pub use store::Store;
-pub use town::{Ended, OWN_RATES, Service, Town};
+pub use town::{Ended, Founding, OWN_RATES, Service, Town};
 
 /// How long anything that has to come may take: longer than every deadline of the protocol that a scenario can meet,
 /// on a machine that runs all scenarios at once.

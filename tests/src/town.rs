@@ -29,6 +29,8 @@ struct Ground {
     network: Option<Network>,
     /// What the logs show; without it, what the program shows by itself.
     log: Option<&'static str>,
+    /// The wrong variant that all processes are.
+    mutant: Option<&'static str>,
     store: Store,
 }
 
@@ -41,6 +43,21 @@ pub struct Town {
     pub node: Service,
     ground: Arc<Ground>,
     folder: Option<tempfile::TempDir>,
+}
+
+/// What a town is founded with, besides the program.
+#[derive(Debug, Default)]
+pub struct Founding {
+    /// What the logs show, in the syntax of `ANTIPHON_LOG`; without it, what the program shows by itself.
+    pub log: Option<&'static str>,
+    /// The places of the processes; without it, all are on this machine's loopback interface.
+    pub network: Option<Network>,
+    /// Where everything is kept that has to last.
+    pub store: Store,
+    /// Further settings of the directory node, outside of every table.
+    pub node: &'static str,
+    /// The wrong variant that all processes are.
+    pub mutant: Option<&'static str>,
 }
 
 /// How a command ended.
@@ -104,30 +121,27 @@ messages = { per-second = 1000000, burst = 1000000 }
 impl Town {
     /// Makes the authority, and starts the directory node.
     pub async fn found(binary: &str) -> Self {
-        Self::found_on(binary, None, None, Store::Sqlite).await
+        Self::found_with(binary, Founding::default()).await
     }
 
     /// As [`Town::found`], with processes in the places of their names.
     pub async fn found_in(binary: &str, network: Network) -> Self {
-        Self::found_on(binary, None, Some(network), Store::Sqlite).await
+        Self::found_with(binary, Founding { network: Some(network), ..Founding::default() }).await
     }
 
     /// As [`Town::found`], with logs that show what is said here, in the syntax of `ANTIPHON_LOG`.
     pub async fn found_with_log(binary: &str, log: Option<&'static str>) -> Self {
-        Self::found_on(binary, log, None, Store::Sqlite).await
+        Self::found_with(binary, Founding { log, ..Founding::default() }).await
     }
 
     /// As [`Town::found`], with everything that has to last in databases of this kind.
     pub async fn found_with_store(binary: &str, store: Store) -> Self {
-        Self::found_on(binary, None, None, store).await
+        Self::found_with(binary, Founding { store, ..Founding::default() }).await
     }
 
-    async fn found_on(
-        binary: &str,
-        log: Option<&'static str>,
-        network: Option<Network>,
-        store: Store,
-    ) -> Self {
+    /// As [`Town::found`], with all of this.
+    pub async fn found_with(binary: &str, founding: Founding) -> Self {
+        let Founding { log, network, store, node: settings, mutant } = founding;
         let folder =
             tempfile::Builder::new().prefix("antiphon-town-").tempdir().expect("a folder can be made");
         let ground = Arc::new(Ground {
@@ -137,6 +151,7 @@ impl Town {
             chronicle: Chronicle::default(),
             network,
             log,
+            mutant,
             store,
         });
         std::fs::create_dir(ground.folder.join("logs")).expect("a folder can be made");
@@ -146,7 +161,7 @@ impl Town {
         let config = format!(
             "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
              certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n\
-             monitoring-address = \"127.0.0.1:0\"\n{RATE_OF_CONNECTIONS}",
+             monitoring-address = \"127.0.0.1:0\"\n{settings}{RATE_OF_CONNECTIONS}",
             ground.address(name),
             ground.store.database("records.sqlite")
         );
@@ -398,6 +413,9 @@ impl Ground {
         }
         if let Some(log) = self.log {
             command.env("ANTIPHON_LOG", log);
+        }
+        if let Some(mutant) = self.mutant {
+            command.env("ANTIPHON_MUTANT", mutant);
         }
         command
     }
