@@ -15,6 +15,7 @@
 
 mod chronicle;
 mod client;
+mod draws;
 mod hostile;
 mod monitoring;
 mod network;
@@ -26,6 +27,7 @@ mod town;
 use std::{future::Future, time::Duration};
 
 pub use client::{Client, Heard};
+pub use draws::Draws;
 pub use hostile::{dial_as, flood};
 pub use monitoring::{Page, Samples, page};
 pub use network::{Capture, Network};

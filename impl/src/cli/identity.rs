@@ -44,8 +44,9 @@ enum Command {
     },
     /// Put everything of the identity into one new file, with the key under a passphrase.
     Backup {
-        #[command(flatten)]
-        folder: Folder,
+        /// The identity folder.
+        #[arg(long, value_name = "DIR")]
+        identity: PathBuf,
         #[command(flatten)]
         new: New,
         /// The file, which must not be there yet.
@@ -84,10 +85,7 @@ struct New {
 
 impl Folder {
     fn open(&self) -> Result<IdentityFolder, Failure> {
-        if !self.identity.is_dir() {
-            let missing = format!("{}: there is no such identity folder", self.identity.display());
-            return Err(Failure::usage(missing).fix("name the folder that a client has used"));
-        }
+        has_to_be_there(&self.identity)?;
         unlocked(&self.identity, self.passphrase_file.as_deref())
     }
 }
@@ -106,6 +104,15 @@ impl New {
         }
         Ok(Some(first))
     }
+}
+
+/// A folder that isn't there is not made by mistake.
+fn has_to_be_there(identity: &Path) -> Result<(), Failure> {
+    if identity.is_dir() {
+        return Ok(());
+    }
+    let missing = format!("{}: there is no such identity folder", identity.display());
+    Err(Failure::usage(missing).fix("name the folder that a client has used"))
 }
 
 /// The folder with its passphrase: from the file, or asked for at the terminal where the key is under one.
@@ -161,9 +168,9 @@ impl Arguments {
                 folder.protect(None).map_err(Failure::new)?;
                 tell(&json!({"event": "unprotected", "identity": folder.path()}))
             }
-            Command::Backup { folder, new, output } => {
-                let path = &folder.identity;
-                let folder = IdentityFolder::open(path).map_err(Failure::new)?;
+            Command::Backup { identity, new, output } => {
+                has_to_be_there(&identity)?;
+                let folder = IdentityFolder::open(&identity).map_err(Failure::new)?;
                 let is_locked = folder.is_locked().map_err(Failure::new)?;
                 let passphrase = if is_locked { None } else { new.passphrase()? };
                 client::back_up(&folder, &output, passphrase.as_ref()).map_err(backup_failure)?;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use antiphon_tests::Draws;
+
 /// Longest time between what the fault waits for and the fault: the longest that a join takes on a busy machine, so
 /// that every step of it is hit now and then.
 const DELAY_MAX: Duration = Duration::from_millis(60);
@@ -121,18 +123,5 @@ impl Plan {
         let leave = draws.below(3) == 0;
         let coordinator_invites = victim != Victim::Holder && draws.below(3) == 0;
         Self { seed, victim, moment, delay, leave, coordinator_invites }
-    }
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
     }
 }

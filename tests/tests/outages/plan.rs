@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use antiphon_tests::Draws;
+
 /// Most changes that the fault waits for.
 const CHANGES_MAX: u64 = 60;
 
@@ -86,18 +88,5 @@ impl Plan {
         let (delay, gone) = (micros(DELAY_MAX), micros(GONE_MAX));
         let last = usize::try_from(draws.below(2)).unwrap();
         Self { victim, changes, delay, gone, last }
-    }
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
     }
 }

@@ -163,6 +163,9 @@ async fn an_identity_under_a_passphrase_is_put_away_restored_and_rotated() {
         assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "{arguments:?}");
     };
     does(&["identity", "protect", "--identity", "alice", "--new-passphrase-file", "passphrase"]).await;
+    let mistyped = town.run(&["identity", "backup", "--identity", "alise", "--output", "backup.json"]).await;
+    assert_eq!(mistyped.code, Some(2), "{}", mistyped.error);
+    assert!(!town.folder().join("alise").exists());
     does(&["identity", "backup", "--identity", "alice", "--output", "backup.json"]).await;
     std::fs::remove_dir_all(town.folder().join("alice")).unwrap();
     does(&["identity", "restore", "--identity", "again", "--input", "backup.json"]).await;
