@@ -319,7 +319,8 @@ async fn serve(shared: Arc<Shared>, serving: Serving, accepted: Accepted<TcpStre
     let is_full = origin.is_full;
     let is_draining = serving.draining.is_cancelled();
     match accepted.peer().map(|peer| peer.identity().clone()) {
-        // Other servers still have to hand back what is lent to them.
+        //= spec/text/wire.md#errors
+        //# WIRE-066: A server that is about to go down MAY close with `shutting-down` each new connection of a client, and serve the connections that it has.
         Some(Identity::User(_)) if is_draining => {
             let _ = accepted.refuse::<ToServer>(ErrorCode::ShuttingDown).await;
         }
