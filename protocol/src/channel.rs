@@ -24,6 +24,18 @@ impl Channel {
     pub const ALL: [Self; 5] =
         [Self::Registration, Self::ClientServer, Self::ServerServer, Self::ClientClient, Self::Location];
 
+    /// What the text calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+            Self::ClientServer => "client-to-server",
+            Self::ServerServer => "server-to-server",
+            Self::ClientClient => "client-to-client",
+            Self::Location => "location",
+        }
+    }
+
     /// The protocol name in the ALPN extension (RFC 7301).
     #[must_use]
     pub const fn alpn(self) -> &'static [u8] {
@@ -56,12 +68,6 @@ impl Channel {
 
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Registration => "registration",
-            Self::ClientServer => "client-to-server",
-            Self::ServerServer => "server-to-server",
-            Self::ClientClient => "client-to-client",
-            Self::Location => "location",
-        })
+        f.write_str(self.name())
     }
 }

@@ -90,16 +90,6 @@ const fn port_name(port: Port) -> &'static str {
     }
 }
 
-const fn channel_name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Registration => "registration",
-        Channel::ClientServer => "client-server",
-        Channel::ServerServer => "server-server",
-        Channel::ClientClient => "client-client",
-        Channel::Location => "location",
-    }
-}
-
 /// What became of a handshake, or why there was none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handshake {
@@ -146,11 +136,11 @@ pub(crate) fn connection(port: Port) -> There {
 
 pub(crate) fn dialled(channel: Channel, is_done: bool) {
     let outcome = if is_done { "done" } else { "failed" };
-    counter!(DIALS, "channel" => channel_name(channel), "outcome" => outcome).increment(1);
+    counter!(DIALS, "channel" => channel.name(), "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn dialled_link(channel: Channel) -> There {
-    There::new(gauge!(DIALLED, "channel" => channel_name(channel)))
+    There::new(gauge!(DIALLED, "channel" => channel.name()))
 }
 
 pub(crate) fn ended(channel: Channel, end: LinkEnd) {
@@ -163,7 +153,7 @@ pub(crate) fn ended(channel: Channel, end: LinkEnd) {
         LinkEnd::FirstMessageDeadline => ErrorCode::Deadline.as_str(),
         LinkEnd::PeerError(code) | LinkEnd::Violation(code) => code.as_str(),
     };
-    counter!(ENDED, "channel" => channel_name(channel), "reason" => reason).increment(1);
+    counter!(ENDED, "channel" => channel.name(), "reason" => reason).increment(1);
 }
 
 pub(crate) fn slow_reader() {
@@ -203,9 +193,8 @@ pub(crate) fn asked(question: Question, answer: Option<Answer>, after: Duration)
 
 // --- a server ---
 
-/// A user that is logged in, until this is dropped.
-pub(crate) fn user_online() -> There {
-    There::new(gauge!(ONLINE))
+pub(crate) fn users_online(users: usize) {
+    gauge!(ONLINE).set(number(users));
 }
 
 pub(crate) fn home_waiting(requests: usize) {

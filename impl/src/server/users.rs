@@ -26,7 +26,6 @@ use tracing::{Instrument as _, Span, debug, warn};
 
 use super::{client::ClientHandle, requests::Requests};
 use crate::{
-    monitoring::metrics::{self, There},
     mutant::{Mutant, active},
     net::Serving,
 };
@@ -195,8 +194,8 @@ struct Share {
 struct Machine {
     login: Login,
     renewal: Option<AbortHandle>,
-    /// Counts the user, who is logged in.
-    online: Option<There>,
+    /// The user is logged in, and counted.
+    is_online: bool,
 }
 
 impl Share {
@@ -263,8 +262,8 @@ impl Share {
         }
         if let Some(machine) = self.machines.get_mut(&user) {
             let is_online = machine.login.address().is_some();
-            if is_online != machine.online.is_some() {
-                machine.online = is_online.then(metrics::user_online);
+            if is_online != machine.is_online {
+                machine.is_online = is_online;
                 self.online.send_modify(|users| {
                     *users = if is_online { users.saturating_add(1) } else { users.saturating_sub(1) };
                 });

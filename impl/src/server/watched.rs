@@ -7,7 +7,7 @@ use antiphon_spec::identity::ServerName;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
-use super::{Server, home::Home, location::Location, operated::OperatedServer};
+use super::{Server, home::Home, location::Location, operated::OperatedServer, users::Users};
 use crate::{
     monitoring::{Obstacle, Watched, going_down, metrics},
     net::Serving,
@@ -24,14 +24,15 @@ struct WatchedServer {
     store: ServerStore,
     location: Location,
     home: Home,
+    users: Users,
     serving: Serving,
 }
 
 impl Server {
     /// What an operator's tools see of it.
     pub(crate) fn watched(&self) -> impl Watched + use<> {
-        let OperatedServer { name, location, home, serving, .. } = self.operated.clone();
-        WatchedServer { name, store: self.store.clone(), location, home, serving }
+        let OperatedServer { name, location, home, users, serving, .. } = self.operated.clone();
+        WatchedServer { name, store: self.store.clone(), location, home, users, serving }
     }
 }
 
@@ -50,6 +51,7 @@ impl WatchedServer {
 impl Watched for WatchedServer {
     fn sample(&self) {
         metrics::waiting_bytes(self.serving.waiting_bytes());
+        metrics::users_online(self.users.count());
         metrics::home_waiting(self.home.queue().0);
     }
 

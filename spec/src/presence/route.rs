@@ -143,12 +143,6 @@ impl<S: Opaque, P: Opaque> Route<S, P> {
         self.own.is_none() && self.watch.is_none() && self.branches.is_empty()
     }
 
-    /// What is shown to those who watch.
-    #[must_use]
-    pub fn shown(&self) -> Option<Version> {
-        self.watch.filter(|watch| watch.is_shown).and_then(|watch| watch.newest)
-    }
-
     /// The publication that this server has, for itself or for a neighbour.
     #[must_use]
     pub fn held(&self) -> Option<(Version, &P)> {

@@ -42,7 +42,7 @@ async fn numbers_follow_what_happens() {
     let there = elsewhere.samples().await;
     assert_eq!(there.of("antiphon_users_online"), 1.0);
     assert_eq!(there.of("antiphon_asked_total{request=\"check-out\",outcome=\"granted\"}"), 1.0);
-    assert_eq!(there.of("antiphon_dialled_links{channel=\"server-server\"}"), 1.0);
+    assert_eq!(there.of("antiphon_dialled_links{channel=\"server-to-server\"}"), 1.0);
     assert!(
         town.node.samples().await.of("antiphon_requests_total{request=\"insert\",outcome=\"granted\"}")
             >= 6.0
@@ -50,7 +50,7 @@ async fn numbers_follow_what_happens() {
 
     alice.process().kill().await;
     let gone = home.sampled("nobody", |samples| samples.of("antiphon_users_online") == 0.0).await;
-    assert_eq!(gone.of("antiphon_links_ended_total{channel=\"client-server\",reason=\"lost\"}"), 1.0);
+    assert_eq!(gone.of("antiphon_links_ended_total{channel=\"client-to-server\",reason=\"lost\"}"), 1.0);
 
     // Numbers, and no names: whoever reads them learns of nobody.
     for service in [&home, &elsewhere, &town.node] {
