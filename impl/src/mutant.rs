@@ -67,12 +67,6 @@ mutants! {
     OldestHandshakeEnded = "oldest-handshake-ended" breaks "LIM-014",
     /// A server takes however many connections from one address.
     AddressesUncounted = "addresses-uncounted" breaks "LIM-010",
-    /// A server tells an address whatever the preferences of its user say.
-    PreferencesUnjudged = "preferences-unjudged" breaks "ADDR-005",
-    /// A server tells an address to everybody whom the default allows.
-    AddressToldByDefault = "address-told-by-default" breaks "ADDR-005",
-    /// A server lets links through whatever the preferences of the called user say.
-    RelayPreferencesUnjudged = "relay-preferences-unjudged" breaks "RELAY-011",
     /// A server lets nobody through for a tag.
     RelayTagIgnored = "relay-tag-ignored" breaks "RELAY-011",
     /// A client dials everybody whose address it is told.
@@ -81,8 +75,6 @@ mutants! {
     RelayWindowIgnored = "relay-window-ignored" breaks "RELAY-018",
     /// A client gives up where it cannot dial.
     RelayNotTried = "relay-not-tried" breaks "RELAY-032",
-    /// A server answers those who may not know in another way than those who ask for nobody.
-    ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009",
     /// A server makes a new account each time that a key is registered.
     RegistrationRepeated = "registration-repeated" breaks "REG-007",
     /// A server replaces a key without the consent of whoever holds it.
@@ -131,8 +123,6 @@ mutants! {
     ChangeNotWrittenThrough = "change-not-written-through" breaks "PREF-007",
     /// A local server asks the location service for users on its own list.
     OwnListSkipped = "own-list-skipped" breaks "ADDR-001",
-    /// A local server asks the server of the record with the lowest epoch.
-    OldestRecordAsked = "oldest-record-asked" breaks "ADDR-002",
     /// A local server names the user who is asked for as the asker.
     AskerNotNamed = "asker-not-named" breaks "ADDR-003",
     /// A server takes a user of another home for its own of the same user ID.

@@ -19,6 +19,7 @@ use crate::{
     kept_link::{KeptLinkModel, KeptLinkState, KeptLinkStep},
     locations::{LocationEntry, LocationModel, LocationState, LocationStep},
     presence::{PresenceEntry, PresenceModel, PresenceState, PresenceStep},
+    privacy::{PrivacyEntry, PrivacyModel, PrivacyState, PrivacyStep},
     profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
     world::World,
@@ -180,6 +181,12 @@ pub fn check_locations(entry: &LocationEntry, options: Options) -> Report {
     check_model(entry.name, &|| LocationModel::new(entry.bounds), options, None)
 }
 
+/// As [`check`], a model of privacy.
+#[must_use]
+pub fn check_privacy(entry: &PrivacyEntry, options: Options) -> Report {
+    check_model(entry.name, &|| PrivacyModel::new(entry.bounds), options, None)
+}
+
 /// As [`check`], a model of presence.
 #[must_use]
 pub fn check_presence(entry: &PresenceEntry, options: Options) -> Report {
@@ -233,6 +240,12 @@ impl Narrated for ProfileModel {
 
 impl Narrated for LocationModel {
     fn narrate(&self, state: &LocationState, step: &LocationStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for PrivacyModel {
+    fn narrate(&self, state: &PrivacyState, step: &PrivacyStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     kept_link::KeptLinkModel,
     locations::{LOCATIONS, LocationEntry},
     presence::{PRESENCE, PresenceEntry},
+    privacy::{PRIVACY, PrivacyEntry},
     profiles::{PROFILES, ProfileEntry},
 };
 
@@ -21,6 +22,8 @@ pub enum Family {
     Logins,
     /// The location service.
     Location,
+    /// What an asker may not know.
+    Privacy,
     /// Instant messages.
     Instants,
     /// Links that go on when their connection is lost.
@@ -48,6 +51,7 @@ enum Kind {
     Session(&'static Entry),
     Login(&'static ProfileEntry),
     Location(&'static LocationEntry),
+    Privacy(&'static PrivacyEntry),
     Presence(&'static PresenceEntry),
     Instants,
     Links,
@@ -60,6 +64,7 @@ impl Family {
         match id.split('-').next().unwrap_or_default() {
             "LOGIN" | "PREF" => Self::Logins,
             "LOC" => Self::Location,
+            "ADDR" | "RELAY" => Self::Privacy,
             "INST" => Self::Instants,
             "LINK" => Self::Links,
             "PRES" => Self::Presence,
@@ -76,6 +81,7 @@ impl Listed {
             Kind::Session(entry) => check::check(entry, options),
             Kind::Login(entry) => check::check_profiles(entry, options),
             Kind::Location(entry) => check::check_locations(entry, options),
+            Kind::Privacy(entry) => check::check_privacy(entry, options),
             Kind::Presence(entry) => check::check_presence(entry, options),
             Kind::Instants => check::check_instants(options),
             Kind::Links => check::check_kept_link(options),
@@ -106,6 +112,13 @@ pub fn all() -> impl Iterator<Item = Listed> {
         family: Family::Location,
         model: Kind::Location(entry),
     });
+    let privacy = PRIVACY.iter().map(|entry| Listed {
+        name: entry.name,
+        about: entry.about,
+        quick: entry.quick,
+        family: Family::Privacy,
+        model: Kind::Privacy(entry),
+    });
     let single = |name, about, family, model| Listed { name, about, quick: true, family, model };
     let others = [
         single(InstantModel::NAME, InstantModel::ABOUT, Family::Instants, Kind::Instants),
@@ -118,7 +131,7 @@ pub fn all() -> impl Iterator<Item = Listed> {
         family: Family::Presence,
         model: Kind::Presence(entry),
     });
-    sessions.chain(logins).chain(locations).chain(others).chain(presence)
+    sessions.chain(logins).chain(locations).chain(privacy).chain(others).chain(presence)
 }
 
 /// The model of this name.

@@ -23,6 +23,7 @@ pub mod locations;
 mod monitor;
 pub mod mutants;
 pub mod presence;
+pub mod privacy;
 pub mod profiles;
 mod properties;
 #[cfg(test)]

@@ -124,6 +124,9 @@ impl Row {
                     }
                 }
                 Action::Close { to } => self.send(side_of(server, to), to, Message::Close),
+                Action::Refuse => {
+                    self.send(side_of(server, Side::Caller), Side::Caller, Message::Close);
+                }
                 Action::Fault { .. } => self.is_fault = true,
             }
         }

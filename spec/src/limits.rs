@@ -167,6 +167,10 @@ pub const RELAY_DATA_BYTES_MAX: usize = 16 * 1024;
 /// How long a relayed link may take to be opened.
 pub const RELAY_OPEN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// From beat to beat at which a search for a user is refused, counted from the request: longer than a search takes whose
+/// servers answer, and short enough for somebody who waits.
+pub const REFUSAL_BEAT: Duration = Duration::from_millis(250);
+
 /// Most newcomers' tickets that a member holds because they came before the commit of their epoch.
 pub const HELD_TICKETS_MAX: usize = 4;
 

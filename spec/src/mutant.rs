@@ -220,6 +220,20 @@ mutants! {
     CommitSignatureUnchecked = "commit-signature-unchecked" breaks "SESS-128" caught by Both,
     /// A close or commit by somebody who does not coordinate is obeyed.
     CoordinatorUnchecked = "coordinator-unchecked" breaks "SESS-024" caught by Both,
+    /// A server answers those who may not know in another way than those who ask for nobody.
+    ForbiddenDistinguished = "forbidden-distinguished" breaks "ADDR-009" caught by Both,
+    /// A server refuses a lookup as soon as it knows that it will.
+    RefusedAtOnce = "refused-at-once" breaks "ADDR-014" caught by Both,
+    /// A server tells an address to everybody.
+    PreferencesUnjudged = "preferences-unjudged" breaks "ADDR-005" caught by Both,
+    /// A server tells an address to everybody who may make contact.
+    AddressToldByDefault = "address-told-by-default" breaks "ADDR-005" caught by Both,
+    /// A server asks the server of the oldest record.
+    OldestRecordAsked = "oldest-record-asked" breaks "ADDR-002" caught by Suite,
+    /// A server lets links through whatever the preferences of the called user say.
+    RelayPreferencesUnjudged = "relay-preferences-unjudged" breaks "RELAY-011" caught by Both,
+    /// A caller is told of a refusal as soon as it is known.
+    CallRefusedAtOnce = "call-refused-at-once" breaks "RELAY-036" caught by Both,
     /// More bytes go through a relayed link than the window has room for.
     RelayWindowUnchecked = "relay-window-unchecked" breaks "RELAY-021" caught by Suite,
     /// Credit for bytes that are not on their way is passed on.

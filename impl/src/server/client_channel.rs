@@ -125,7 +125,7 @@ pub(super) async fn serve(
 fn refuse(client: &ClientHandle, message: &ToServer) {
     if let ToServer::RelayOpen(body) = message {
         match client.relay.asked(body.link) {
-            Ok(relayed) => relayed.refuse(),
+            Ok(relayed) => relayed.expire(),
             Err(code) => client.relay.fault(code),
         }
     } else if let Some((id, _)) = message.question() {

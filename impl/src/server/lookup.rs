@@ -1,58 +1,87 @@
-//! Address lookup (chapter *Address lookup*): the own list, then the location service, then the server that it names.
-//!
-//! However a lookup fails, the answer is one and the same. Where the own list settles it, the location service is asked
-//! all the same, so that the time of a refusal tells little.
+//! Address lookup (chapter *Address lookup*): drives the machine of a search, whose steps go to the own list of users, to
+//! the location service, and to the server that it names.
+
+use std::{fmt::Debug, hash::Hash};
 
 use antiphon_spec::{
+    account::lookup::{Action, Event, Listed, Lookup, refusal_after},
     error_code::ErrorCode,
-    identity::{ContactAddress, UserHandle},
+    identity::{ContactAddress, ServerName, UserHandle},
+    machine::Machine as _,
     message::server_server::{FromPeerServer, Resolve, ToPeerServer},
 };
+use tokio::time::{Instant, sleep_until};
 
-use super::{
-    requests::Requests,
-    users::{Listed, Users},
-};
+use super::{requests::Requests, users::Users};
 use crate::{
     mutant::{Mutant, active},
     net::AskError,
 };
 
-/// What a lookup or a resolve is refused with.
-pub(crate) fn refusal(listed: Listed) -> ErrorCode {
-    match listed {
-        Listed::Forbidden if active(Mutant::ForbiddenDistinguished) => ErrorCode::Forbidden,
-        Listed::Address(_) | Listed::Forbidden | Listed::Absent => ErrorCode::Unavailable,
-    }
-}
-
-/// Where `user`'s client is, for `asker`, a client of this server.
+/// Where `user`'s client is, for `asker`, a client of this server. A refusal comes at its beat.
 pub(crate) async fn lookup(
     requests: &Requests,
     users: &Users,
     user: &UserHandle,
     asker: &UserHandle,
 ) -> Result<ContactAddress, ErrorCode> {
-    let listed =
-        if active(Mutant::OwnListSkipped) { Listed::Absent } else { users.resolve(user, asker).await };
-    if let Listed::Address(address) = listed {
-        return Ok(address);
+    let asked = Instant::now();
+    let here = async {
+        if active(Mutant::OwnListSkipped) { Listed::Absent } else { users.resolve(user, asker).await }
+    };
+    let named = if active(Mutant::AskerNotNamed) { user } else { asker };
+    let away = |server, address| {
+        let (user, asker) = (user.clone(), named.clone());
+        async move {
+            let peer = requests.peers.at(&server, address).map_err(|_| ErrorCode::Unavailable)?;
+            match peer.ask_again(move |id| ToPeerServer::Resolve(Resolve { id, user, asker })).await {
+                Ok(FromPeerServer::Resolved(body)) => Ok(body.address),
+                Err(AskError::Refused(code)) => Err(code),
+                Ok(_) | Err(AskError::Unreachable | AskError::Lost | AskError::Busy) => {
+                    Err(ErrorCode::Unavailable)
+                }
+            }
+        }
+    };
+    let found = search(requests, user, here, away).await;
+    if found.is_err() {
+        sleep_until(asked + refusal_after(asked.elapsed())).await;
     }
-    let refusal = refusal(listed);
-    let records = requests.location.find(user.id).await.map_err(|_| refusal)?;
-    let mut records = records.into_iter();
-    let record = if active(Mutant::OldestRecordAsked) { records.next_back() } else { records.next() };
-    let Some(record) = record else { return Err(refusal) };
-    if record.server == requests.name {
-        // The own list has said already what there is to say.
-        return Err(refusal);
-    }
-    let peer = requests.peers.at(&record.server, record.address).map_err(|_| refusal)?;
-    let asker = if active(Mutant::AskerNotNamed) { user } else { asker };
-    let (user, asker) = (user.clone(), asker.clone());
-    match peer.ask_again(move |id| ToPeerServer::Resolve(Resolve { id, user, asker })).await {
-        Ok(FromPeerServer::Resolved(body)) => Ok(body.address),
-        Err(AskError::Refused(code)) if active(Mutant::ForbiddenDistinguished) => Err(code),
-        Ok(_) | Err(_) => Err(refusal),
+    found
+}
+
+/// Looks for a user: `here` asks the own list, `away` another server.
+///
+/// # Errors
+/// The code with which the asker is refused.
+pub(super) async fn search<A, Answer>(
+    requests: &Requests,
+    user: &UserHandle,
+    here: impl Future<Output = Listed<A>>,
+    away: impl Fn(ServerName, ContactAddress) -> Answer,
+) -> Result<A, ErrorCode>
+where
+    A: Clone + Eq + Hash + Debug,
+    Answer: Future<Output = Result<A, ErrorCode>>,
+{
+    let mut lookup = Lookup::new(requests.name.clone());
+    let mut event = Event::Listed(here.await);
+    let mut actions = Vec::new();
+    loop {
+        lookup.handle(event, &(), &mut actions);
+        event = match actions.pop() {
+            Some(Action::Find) => match requests.location.find(user.id).await {
+                Ok(records) => Event::Found(records),
+                Err(_) => Event::Refused(ErrorCode::LocationUnreachable),
+            },
+            Some(Action::Ask { server, address }) => match away(server, address).await {
+                Ok(told) => Event::Told(told),
+                Err(code) => Event::Refused(code),
+            },
+            Some(Action::Tell(told)) => return Ok(told),
+            Some(Action::Refuse(code)) => return Err(code),
+            // Each of these events is followed by an action.
+            None => return Err(ErrorCode::Unavailable),
+        };
     }
 }

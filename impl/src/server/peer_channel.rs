@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use antiphon_protocol::connection::Accepted;
 use antiphon_spec::{
-    account::profile::{Answer, Event},
+    account::{
+        lookup::Listed,
+        profile::{Answer, Event},
+    },
     channel::{Request as _, receive_at_peer_server},
     error_code::ErrorCode,
     identity::{Identity, ObjectHandle, ServerName},
@@ -21,9 +24,7 @@ use tracing::debug;
 
 use super::{
     Shared,
-    lookup::refusal,
     relay::{Came, Outlet, RelayEnd},
-    users::Listed,
 };
 use crate::{
     mutant::{Mutant, active},
@@ -76,7 +77,7 @@ fn relay(shared: &Shared, asker: &Asker, end: &Arc<RelayEnd>, message: ToPeerSer
                 if shared.rates.allow(asker, Class::Call) {
                     shared.relays.called_by_peer(relayed, call);
                 } else {
-                    relayed.refuse();
+                    relayed.expire();
                 }
             })
         }
@@ -128,9 +129,9 @@ async fn answer(shared: &Shared, peer: &ServerName, request: ToPeerServer) -> Op
             Some(FromPeerServer::ReplaceDone(ReplaceDone { id: body.id }))
         }
         ToPeerServer::Resolve(body) => Some(match shared.users.resolve(&body.user, &body.asker).await {
-            Listed::Address(address) => FromPeerServer::Resolved(Resolved { id: body.id, address }),
+            Listed::Told(address) => FromPeerServer::Resolved(Resolved { id: body.id, address }),
             listed @ (Listed::Forbidden | Listed::Absent) => {
-                FromPeerServer::refused(body.id, refusal(listed))
+                FromPeerServer::refused(body.id, listed.refusal())
             }
         }),
         ToPeerServer::RelayCall(_)

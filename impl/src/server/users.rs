@@ -10,12 +10,14 @@ use std::{
 };
 
 use antiphon_spec::{
-    account::login::{Action, ConnectionNumber, Event, Login},
+    account::{
+        login::{Action, ConnectionNumber, Event, Login},
+        lookup::Listed,
+    },
     error_code::ErrorCode,
     identity::{ContactAddress, UserHandle},
     machine::Machine as _,
-    message::{client_server::FromServer, server_server::LoginEpoch},
-    policy::Verdict,
+    message::{client_server::FromServer, relay::Called, server_server::LoginEpoch},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -51,24 +53,13 @@ enum Command {
     /// The home server says that a login is over; answered when the machine knows.
     Replace(UserHandle, LoginEpoch, oneshot::Sender<()>),
     /// Who asks for whom.
-    Resolve(UserHandle, UserHandle, oneshot::Sender<Listed>),
+    Resolve(UserHandle, UserHandle, oneshot::Sender<Listed<ContactAddress>>),
     /// Who is called by whom.
-    Called(UserHandle, UserHandle, oneshot::Sender<Option<(ClientHandle, Verdict)>>),
+    Called(Called, UserHandle, oneshot::Sender<Listed<ClientHandle>>),
     /// Who is logged in.
     Online(oneshot::Sender<Vec<(UserHandle, LoginEpoch)>>),
     /// End when every login is undone.
     Finish(oneshot::Sender<()>),
-}
-
-/// What the list says about a user, to somebody who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listed {
-    /// The user is logged in here and lets the asker know where.
-    Address(ContactAddress),
-    /// The user is logged in here and does not let the asker know.
-    Forbidden,
-    /// The user is not logged in here.
-    Absent,
 }
 
 impl Users {
@@ -106,21 +97,18 @@ impl Users {
     }
 
     /// What the list says about `user` to `asker`.
-    pub(crate) async fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed {
+    pub(crate) async fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed<ContactAddress> {
         let (sender, answer) = oneshot::channel();
         self.tell(user, Command::Resolve(user.clone(), asker.clone(), sender)).await;
         answer.await.unwrap_or(Listed::Absent)
     }
 
-    /// The client of `user`, and whether the user's preferences allow `caller`.
-    pub(crate) async fn called_by(
-        &self,
-        user: &UserHandle,
-        caller: &UserHandle,
-    ) -> Option<(ClientHandle, Verdict)> {
+    /// The client to which the link of a caller leads.
+    pub(crate) async fn called_by(&self, called: &Called, caller: &UserHandle) -> Listed<ClientHandle> {
         let (sender, answer) = oneshot::channel();
-        self.tell(user, Command::Called(user.clone(), caller.clone(), sender)).await;
-        answer.await.ok().flatten()
+        let user = called.handle();
+        self.tell(user, Command::Called(called.clone(), caller.clone(), sender)).await;
+        answer.await.unwrap_or(Listed::Absent)
     }
 
     /// Who is logged in, in the order of their handles.
@@ -216,12 +204,8 @@ impl Share {
                 Command::Resolve(user, asker, answer) => {
                     let _ = answer.send(self.resolve(&user, &asker));
                 }
-                Command::Called(user, caller, answer) => {
-                    let found = self.machines.get(&user).and_then(|machine| {
-                        let (connection, verdict) = machine.login.called_by(&caller)?;
-                        Some((self.clients.get(&connection)?.clone(), verdict))
-                    });
-                    let _ = answer.send(found);
+                Command::Called(called, caller, answer) => {
+                    let _ = answer.send(self.called_by(&called, &caller));
                 }
                 Command::Online(answer) => {
                     let online = self.machines.iter();
@@ -323,23 +307,28 @@ impl Share {
         }
     }
 
-    fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed {
+    fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed<ContactAddress> {
         let namesake =
             || self.machines.iter().find(|(other, _)| other.id == user.id).map(|(_, machine)| machine);
         let machine = self.machines.get(user);
         let machine = if active(Mutant::HomeNotCompared) { machine.or_else(namesake) } else { machine };
         let Some(Machine { login, .. }) = machine else { return Listed::Absent };
-        let address =
-            if active(Mutant::PreferencesUnjudged) { login.address() } else { login.resolve(user, asker) };
-        let allowed = || login.called_by(asker).is_some_and(|(_, verdict)| verdict == Verdict::Allow);
-        let address = match address {
-            None if active(Mutant::AddressToldByDefault) && allowed() => login.address(),
-            told => told,
+        login.resolve(user, asker)
+    }
+
+    fn called_by(&self, called: &Called, caller: &UserHandle) -> Listed<ClientHandle> {
+        let Some(Machine { login, .. }) = self.machines.get(called.handle()) else { return Listed::Absent };
+        let is_expected = |connection| {
+            let client = self.clients.get(&connection);
+            !active(Mutant::RelayTagIgnored)
+                && client.zip(called.tag()).is_some_and(|(client, tag)| client.relay.expects(tag))
         };
-        match (address, login.address()) {
-            (Some(address), _) => Listed::Address(address),
-            (None, Some(_)) => Listed::Forbidden,
-            (None, None) => Listed::Absent,
+        match login.called_by(caller, is_expected) {
+            Listed::Told(connection) => {
+                self.clients.get(&connection).map_or(Listed::Absent, |client| Listed::Told(client.clone()))
+            }
+            Listed::Forbidden => Listed::Forbidden,
+            Listed::Absent => Listed::Absent,
         }
     }
 }

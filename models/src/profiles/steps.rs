@@ -3,6 +3,7 @@
 use antiphon_spec::{
     account::{
         login::{Action, Client as LoginClient, ConnectionNumber, Event},
+        lookup::Listed,
         profile::{self, Answer, HomeProfile, Terms},
     },
     error_code::ErrorCode,
@@ -556,7 +557,7 @@ impl ProfileModel {
         let user = self.friend(0)?;
         let server = state.server(at)?;
         let judged = server.login.resolve(&user, &self.friend(change)?);
-        (server.login.epoch().is_some() && judged.is_none()).then_some(Breach::Misjudged)
+        (server.login.epoch().is_some() && !matches!(judged, Listed::Told(_))).then_some(Breach::Misjudged)
     }
 }
 

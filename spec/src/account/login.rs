@@ -13,6 +13,7 @@ pub use self::{
     event::{Action, Client, ConnectionNumber, Event},
     online::RENEWAL_RETRY,
 };
+use super::lookup::Listed;
 use crate::{
     error_code::ErrorCode,
     identity::{ContactAddress, UserHandle},
@@ -129,28 +130,40 @@ impl Login {
         self.listed().map(|(address, _)| address)
     }
 
-    /// What a user's own local server tells an asker (`ADDR-005`); one answer for every no.
+    /// What a user's own local server says to an asker (`ADDR-005`).
     #[must_use]
-    pub fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Option<ContactAddress> {
-        let (address, preferences) = self.listed()?;
-        (user == asker || preferences.lists(asker)).then_some(address)
+    pub fn resolve(&self, user: &UserHandle, asker: &UserHandle) -> Listed<ContactAddress> {
+        let Some((address, preferences)) = self.listed() else { return Listed::Absent };
+        let allowed = || preferences.judge(asker) == Verdict::Allow;
+        let told = user == asker
+            || preferences.lists(asker)
+            || active(Mutant::PreferencesUnjudged)
+            || (active(Mutant::AddressToldByDefault) && allowed());
+        if told { Listed::Told(address) } else { Listed::Forbidden }
     }
 
-    /// Where a caller's relayed link would lead, and whether the user's preferences allow the caller (`RELAY-011`).
+    /// Where a caller's relayed link leads (`RELAY-011`), if the user's client expects the tag that the caller names, or the
+    /// preferences allow the caller.
     #[must_use]
-    pub fn called_by(&self, caller: &UserHandle) -> Option<(ConnectionNumber, Verdict)> {
-        match &self.state {
-            State::Online(online) => Some((online.connection, online.profile.messaging.judge(caller))),
+    pub fn called_by(
+        &self,
+        caller: &UserHandle,
+        is_expected: impl FnOnce(ConnectionNumber) -> bool,
+    ) -> Listed<ConnectionNumber> {
+        let (connection, preferences) = match &self.state {
+            State::Online(online) => (online.connection, &online.profile.messaging),
             State::AwaitingInsert { client: Some(client), profile, .. } if active(Mutant::CalledEarly) => {
-                Some((client.connection, profile.messaging.judge(caller)))
+                (client.connection, &profile.messaging)
             }
             State::LoggedOut
             | State::AwaitingProfile { .. }
             | State::AwaitingInsert { .. }
             | State::AwaitingOpenAnswers { .. }
             | State::AwaitingDelete { .. }
-            | State::AwaitingCheckIn { .. } => None,
-        }
+            | State::AwaitingCheckIn { .. } => return Listed::Absent,
+        };
+        let allowed = preferences.judge(caller) == Verdict::Allow || active(Mutant::RelayPreferencesUnjudged);
+        if allowed || is_expected(connection) { Listed::Told(connection) } else { Listed::Forbidden }
     }
 
     /// The login epoch, while the login stands.

@@ -58,6 +58,8 @@ pub enum Event {
         /// From here.
         by: Side,
     },
+    /// There is nobody whom the link could lead to.
+    Refused,
     /// The link was not opened in time.
     Expired,
 }
@@ -75,6 +77,9 @@ pub enum Action {
         /// To here.
         to: Side,
     },
+    /// Send `relay-close` to the caller; a client is sent it at the beat that
+    /// [`refusal_after`](crate::account::lookup::refusal_after) says, another server at once.
+    Refuse,
     /// Close the connection with this code.
     Fault {
         /// The one here.
@@ -144,6 +149,14 @@ impl RelayedLink {
         self.end(&[by.other()], out);
     }
 
+    //= spec/text/relay.md#opening
+    //# RELAY-036: A local server MUST send a `relay-close` that answers a `relay-open`, for one of the reasons of RELAY-014, a whole multiple of `REFUSAL_BEAT`, at least one, after the `relay-open` came.
+    fn refuse(&mut self, out: &mut Vec<Action>) {
+        self.state = State::Ended;
+        let at_once = active(Mutant::CallRefusedAtOnce);
+        out.push(if at_once { Action::Close { to: Side::Caller } } else { Action::Refuse });
+    }
+
     fn closed(&mut self, by: Side, out: &mut Vec<Action>) {
         if active(Mutant::RelayCloseKept) {
             self.state = State::Ended;
@@ -168,14 +181,16 @@ impl Machine for RelayedLink {
                 Event::Opened { by } | Event::Data { by, .. } | Event::Credit { by, .. } => {
                     self.fault(by, ErrorCode::UnexpectedMessage, out);
                 }
+                Event::Closed { by: Side::Called } if !active(Mutant::RelayCloseKept) => self.refuse(out),
                 Event::Closed { by } => self.closed(by, out),
+                Event::Refused => self.refuse(out),
                 Event::Expired => self.end(&[Side::Caller, Side::Called], out),
             },
             State::Open { by_caller, by_called } => {
                 let (spent, restored) = match event {
                     Event::Opened { by } => return self.fault(by, ErrorCode::UnexpectedMessage, out),
                     Event::Closed { by } => return self.closed(by, out),
-                    Event::Expired => return,
+                    Event::Refused | Event::Expired => return,
                     Event::Data { by: Side::Caller, count } => (by_caller.spend(count), true),
                     Event::Data { by: Side::Called, count } => (by_called.spend(count), true),
                     // Who takes bytes gives room to the side that sent them.

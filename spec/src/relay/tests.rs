@@ -38,7 +38,6 @@ fn a_link_opens_carries_bytes_and_ends() {
     for by in [CALLER, CALLED] {
         let other = Action::Close { to: by.other() };
         let fault = |code| [Action::Fault { by, code }, other];
-        check(&[Event::Closed { by }], &[other]);
         check(&[opened, Event::Closed { by }], &[other]);
         check(&[data(by, 1)], &fault(ErrorCode::UnexpectedMessage));
         check(&[credit(by, 1)], &fault(ErrorCode::UnexpectedMessage));
@@ -46,6 +45,10 @@ fn a_link_opens_carries_bytes_and_ends() {
         check(&[opened, data(by, RELAY_WINDOW_BYTES), data(by, 1)], &fault(ErrorCode::LimitReached));
         check(&[opened, credit(by, 1)], &fault(ErrorCode::LimitReached));
     }
+    check(&[Event::Closed { by: CALLER }], &[Action::Close { to: CALLED }]);
+    check(&[Event::Closed { by: CALLED }], &[Action::Refuse]);
+    check(&[Event::Refused], &[Action::Refuse]);
+    check(&[opened, Event::Refused], &[]);
     let unasked =
         [Action::Fault { by: CALLER, code: ErrorCode::UnexpectedMessage }, Action::Close { to: CALLED }];
     check(&[Event::Opened { by: CALLER }], &unasked);
@@ -56,7 +59,7 @@ fn a_link_opens_carries_bytes_and_ends() {
 proptest! {
     #[test]
     fn whatever_comes_a_server_keeps_a_window_at_most_and_tells_both_sides(
-        events in proptest::collection::vec((0u8..5, any::<bool>(), 1..=RELAY_WINDOW_BYTES), 0..40),
+        events in proptest::collection::vec((0u8..6, any::<bool>(), 1..=RELAY_WINDOW_BYTES), 0..40),
     ) {
         let mut link = RelayedLink::default();
         for (kind, by_caller, count) in events {
@@ -66,6 +69,7 @@ proptest! {
                 1 => Event::Data { by, count },
                 2 => Event::Credit { by, count },
                 3 => Event::Closed { by },
+                4 => Event::Refused,
                 _ => Event::Expired,
             };
             let before = link.is_ended();
@@ -76,14 +80,18 @@ proptest! {
             if before {
                 prop_assert_eq!(&actions, &[]);
             } else if link.is_ended() {
-                // Whoever did not end the link hears that it is over.
+                // Whoever did not end the link hears that it is over; nobody is called where the server itself refuses.
                 let hears = |side| actions.iter().any(|action| match action {
                     Action::Close { to } => *to == side,
                     Action::Fault { by, .. } => *by == side,
+                    Action::Refuse => side == CALLER,
                     Action::Forward { .. } => false,
                 });
                 let ended_by = if let Event::Closed { by } = event { Some(by) } else { None };
-                prop_assert!([CALLER, CALLED].into_iter().all(|side| ended_by == Some(side) || hears(side)));
+                let is_told = |side| {
+                    ended_by == Some(side) || (event == Event::Refused && side == CALLED) || hears(side)
+                };
+                prop_assert!([CALLER, CALLED].into_iter().all(is_told));
             }
         }
     }

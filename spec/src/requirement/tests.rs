@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::*;
@@ -290,10 +291,16 @@ fn every_error_code_of_a_requirement_is_in_the_table() {
 fn the_table_of_limits_is_the_list_of_the_code() {
     macro_rules! values {
         ($($size:ident)*; $($time:ident)*) => {
-            [$((stringify!($size), limits::$size as u64)),*].into_iter().chain([$((stringify!($time), limits::$time.as_secs())),*])
+            [$((stringify!($size), (limits::$size as u64, ""))),*].into_iter().chain([$((stringify!($time), as_told(limits::$time))),*])
         };
     }
-    let code: BTreeMap<&str, u64> = values! {
+    fn as_told(time: Duration) -> (u64, &'static str) {
+        match (time.as_secs(), u64::from(time.subsec_millis())) {
+            (seconds, 0) => (seconds, "seconds"),
+            (seconds, rest) => (seconds * 1000 + rest, "milliseconds"),
+        }
+    }
+    let code: BTreeMap<&str, (u64, &str)> = values! {
         SESSION_MEMBERS_MAX CONTENT_BYTES_MAX MEDIA_TYPE_BYTES_MAX MEDIA_TYPES_MAX MEDIA_TYPES_BYTES_MAX UNACKNOWLEDGED_MAX OUTBOX_MAX HELD_PER_PEER_MAX
         REQUESTS_PER_MEMBER_MAX INVITATIONS_MAX HELD_TICKETS_MAX FRAME_BYTES_MAX_REGISTRATION
         FRAME_BYTES_MAX_CLIENT_SERVER FRAME_BYTES_MAX_SERVER FRAME_BYTES_MAX_CLIENT_CLIENT CBOR_DEPTH_MAX
@@ -301,13 +308,15 @@ fn the_table_of_limits_is_the_list_of_the_code() {
         PRESENCE_HOPS_MAX RELAY_TAGS_MAX RELAY_LINKS_MAX RELAY_WINDOW_BYTES RELAY_DATA_BYTES_MAX;
         INVITATION_LIFETIME WELCOME_DEADLINE GRANT_LEASE JOIN_DEADLINE CLOSE_DEADLINE FLUSH_DEADLINE ACKNOWLEDGEMENT_DEADLINE LOST_MEMBER_DEADLINE LOST_MEMBER_DEADLINE_OF_LESSER LINGER
         INSTANT_DEADLINE INSTANT_MEMORY CLOCK_SKEW LOGIN_LEASE LOCATION_LEASE GREETING_DEADLINE KEEP_ALIVE_INTERVAL REQUEST_DEADLINE USER_CERTIFICATE_LIFETIME
-        RELAY_OPEN_DEADLINE LINK_PATIENCE_MAX LINK_RETRY_INTERVAL
+        RELAY_OPEN_DEADLINE REFUSAL_BEAT LINK_PATIENCE_MAX LINK_RETRY_INTERVAL
     }
     .collect();
     let text = read("limits.md");
     // The tables of rates and of settings, further below, are not of the protocol.
     let (text, _) = text.split_once("\n## Rules").unwrap();
-    let table: BTreeMap<&str, u64> = rows(text).map(|row| (row[0], row[1].parse().unwrap())).collect();
+    let unit = |unit| if ["seconds", "milliseconds"].contains(&unit) { unit } else { "" };
+    let table: BTreeMap<&str, (u64, &str)> =
+        rows(text).map(|row| (row[0], (row[1].parse().unwrap(), unit(row[2])))).collect();
     assert_eq!(table, code);
     let source = include_str!("../limits.rs");
     let declared: BTreeSet<&str> =

@@ -1,6 +1,6 @@
 //! Address lookup for a client (chapter *Address lookup*, section *Asking*), and the one answer for every no.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -13,7 +13,7 @@ use antiphon_spec::{
     },
 };
 
-use super::stage::{Client, Done, Played, Stage, address, case, expect_equal, profile, want};
+use super::stage::{Client, Done, Played, Stage, a_beat_later, address, case, expect_equal, profile, want};
 use crate::{
     case::Failure,
     live::{LiveCase, World},
@@ -50,6 +50,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["ADDR-009", "ADDR-011"],
         "The other server refuses a resolve with unavailable, forbidden or no-such-user; the client is told unavailable each time.",
         |world| Box::pin(denied_elsewhere(world)),
+    ),
+    case(
+        "lookup/refused-at-a-beat",
+        &["ADDR-014", "ADDR-012"],
+        "Lookups of nobody, of one who denies the asker here and of one who does elsewhere are refused no sooner than a beat after they were sent.",
+        |world| Box::pin(refused_at_a_beat(world)),
     ),
     case(
         "lookup/location-refuses",
@@ -222,6 +228,24 @@ async fn denied_elsewhere(world: Arc<World>) -> Done {
         client.send(&ToServer::Lookup(Lookup { id: RequestId(7_777), user: user.clone() })).await?;
         other.resolve().await?.refuse(code);
         expect_equal("the frame", &expected, &hex::encode(client.next_frame().await?))?;
+    }
+    Ok(())
+}
+
+async fn refused_at_a_beat(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let (mut client, mut other, elsewhere) = two(&stage).await?;
+    let denying = stage.account().await?;
+    let mut there = stage.logged_in(&denying).await?;
+    expect_equal("set", &true, &there.set(&profile(0, &[], &[], false)).await?.is_ok())?;
+    for user in [&stage.stranger()?.handle, &denying.handle, &elsewhere] {
+        let sent = Instant::now();
+        let id = client.ask_lookup(user).await?;
+        if *user == elsewhere {
+            other.resolve().await?.refuse(ErrorCode::Unavailable);
+        }
+        client.is_refused(id, ErrorCode::Unavailable).await?;
+        a_beat_later(sent)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A server that relays: whom it lets through, what it passes on, how much, and that both sides hear of the end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use antiphon_spec::{
     error_code::ErrorCode,
@@ -13,7 +13,9 @@ use antiphon_spec::{
     session::RelayTag,
 };
 
-use super::stage::{Alone, Client, Done, PeerLink, Played, Stage, User, case, expect_equal, profile, want};
+use super::stage::{
+    Alone, Client, Done, PeerLink, Played, Stage, User, a_beat_later, case, expect_equal, profile, want,
+};
 use crate::{
     case::Failure,
     live::{LiveCase, World},
@@ -35,6 +37,7 @@ pub(super) const CASES: &[LiveCase] = cases! {
     "relay/opens" ["RELAY-012", "RELAY-009", "RELAY-010", "RELAY-007"] "A client calls another one of the same server twice, which is told who calls, under even numbers that ascend." => opens;
     "relay/passes-bytes" ["RELAY-020"] "Bytes and credit go both ways, in order and unchanged, each under the number of the side that gets them." => passes;
     "relay/every-no-is-the-same" ["RELAY-014", "RELAY-011"] "Calls for nobody, for somebody who is away, and for one whose preferences deny the caller get the same bytes." => same_no;
+    "relay/refused-at-a-beat" ["RELAY-036", "RELAY-015"] "Calls for nobody, for one who denies the caller here and for one whose server refuses are closed no sooner than a beat after they were sent." => refused_at_a_beat;
     "relay/denied-by-list" ["RELAY-011", "PREF-001"] "The deny list of the called user has the caller, and the allow list too." => denied;
     "relay/allowed-by-default" ["RELAY-011", "PREF-001"] "Who stands on no list is let through or not as the default says." => by_default;
     "relay/tag" ["RELAY-011", "RELAY-004"] "Preferences deny everybody: who names a tag that the client expects is let through, and nobody else is." => tag;
@@ -207,6 +210,25 @@ async fn same_no(world: Arc<World>) -> Done {
     client.probe().await?;
     expect_equal("the answer for one who is away", &frames.first(), &frames.get(1))?;
     expect_equal("the answer of one who denies", &frames.first(), &frames.get(2))
+}
+
+async fn refused_at_a_beat(world: Arc<World>) -> Done {
+    let stage = Stage::shared(&world).await?;
+    let (_, mut client, mut other, elsewhere) = apart(&stage).await?;
+    let denying = stage.account().await?;
+    let mut there = stage.logged_in(&denying).await?;
+    there.set(&profile(0, &[], &[], false)).await?.map_err(|code| Failure::unexpected("set", code))?;
+    for (number, user) in [(1, &stage.stranger()?.handle), (3, &denying.handle), (5, &elsewhere)] {
+        let sent = Instant::now();
+        call(&mut client, LinkNumber(number), to_user(user)).await?;
+        if *user == elsewhere {
+            let asked = other.relay_call().await?;
+            asked.say(FromPeerServer::RelayClose(RelayClose { link: asked.body().link }));
+        }
+        is_closed(&mut client, LinkNumber(number)).await?;
+        a_beat_later(sent)?;
+    }
+    there.probe().await
 }
 
 async fn with_preferences(two: &mut Two, deny: bool, allow: bool, default: bool) -> Done {

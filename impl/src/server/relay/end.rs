@@ -219,6 +219,11 @@ impl RelayEnd {
         }
     }
 
+    /// Whether the peer is a client of this server.
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.outlet, Outlet::Client(_))
+    }
+
     pub(super) fn close_link(&self, link: LinkNumber) {
         on_each!(&self.outlet, link, RelayClose(RelayClose { link }));
     }

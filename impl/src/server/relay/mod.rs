@@ -11,12 +11,13 @@ mod relayed;
 use std::sync::Arc;
 
 use antiphon_spec::{
-    identity::UserHandle,
+    account::lookup::Listed,
+    error_code::ErrorCode,
+    identity::{ServerName, UserHandle},
     limits::RELAY_OPEN_DEADLINE,
     message::relay::{Called, LinkNumber, RelayCall},
-    policy::Verdict,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use end::{Outlet, RelayEnd};
 #[cfg(test)]
@@ -24,11 +25,8 @@ pub(crate) use relayed::PASSED;
 pub(crate) use relayed::{Came, Relayed};
 
 use self::{peers::RelayPeers, places::Places};
-use super::{requests::Requests, users::Users};
-use crate::{
-    mutant::{Mutant, active},
-    net::Serving,
-};
+use super::{lookup::search, requests::Requests, users::Users};
+use crate::net::Serving;
 
 /// What it takes to lead links to where they belong.
 #[derive(Clone, Debug)]
@@ -55,65 +53,59 @@ impl Relays {
     /// A client of this server calls somebody.
     pub(crate) fn opened_by_client(&self, relayed: Arc<Relayed>, caller: UserHandle, called: Called) {
         let relays = self.clone();
+        let asked = Instant::now();
         self.serving.tracker.spawn(async move {
             match relays.places.take(&caller) {
-                Some(place) => relayed.occupy(place),
+                Some(place) => {
+                    relayed.occupy(place);
+                    let call = RelayCall { link: LinkNumber(0), called, caller };
+                    if timeout(RELAY_OPEN_DEADLINE, relays.lead(&relayed, &call)).await.is_err() {
+                        relayed.expire();
+                    }
+                }
                 //= spec/text/relay.md#opening
                 //# RELAY-017: A server MUST answer with `relay-close` a `relay-open` or `relay-call` when it carries 128 links of the caller, who is a user of its own, or of the called user.
-                None => return relayed.refuse(),
+                None => relayed.refuse(),
             }
-            let call = RelayCall { link: LinkNumber(0), called, caller };
-            let leading = async {
-                if !relays.lead_here(&relayed, &call).await && !relays.lead_away(&relayed, &call).await {
-                    return relayed.refuse();
-                }
-                relayed.settled().await;
-            };
-            if timeout(RELAY_OPEN_DEADLINE, leading).await.is_err() {
-                relayed.refuse();
-            }
+            relayed.tell_refusal(asked).await;
         });
+    }
+
+    /// Leads a link to where its user is looked for, and waits until it is opened or over.
+    async fn lead(&self, relayed: &Arc<Relayed>, call: &RelayCall) {
+        let here = self.lead_here(relayed, call);
+        let away = |server: ServerName, address| async move {
+            let end = self.peers.to(&server, address).await.ok_or(ErrorCode::Unavailable)?;
+            relayed.lead_to(end, call.clone()).then_some(()).ok_or(ErrorCode::Unavailable)
+        };
+        match search(&self.requests, call.called.handle(), here, away).await {
+            Ok(()) => relayed.settled().await,
+            Err(_) => relayed.refuse(),
+        }
     }
 
     /// Another server's user calls one of this server's.
     pub(crate) fn called_by_peer(&self, relayed: Arc<Relayed>, call: RelayCall) {
         let relays = self.clone();
         self.serving.tracker.spawn(async move {
-            if !relays.lead_here(&relayed, &call).await {
+            if !matches!(relays.lead_here(&relayed, &call).await, Listed::Told(())) {
                 return relayed.refuse();
             }
             if timeout(RELAY_OPEN_DEADLINE, relayed.settled()).await.is_err() {
-                relayed.refuse();
+                relayed.expire();
             }
         });
     }
 
     /// Leads a link to a client of this server, if the called user is one and lets the caller through.
-    async fn lead_here(&self, relayed: &Arc<Relayed>, call: &RelayCall) -> bool {
-        let user = call.called.handle();
-        let Some((client, verdict)) = self.users.called_by(user, &call.caller).await else { return false };
-        let expected = !active(Mutant::RelayTagIgnored)
-            && call.called.tag().is_some_and(|tag| client.relay.expects(tag));
-        let allowed = verdict == Verdict::Allow || active(Mutant::RelayPreferencesUnjudged);
-        if !expected && !allowed {
-            return false;
-        }
-        let Some(place) = self.places.take(user) else { return false };
+    async fn lead_here(&self, relayed: &Arc<Relayed>, call: &RelayCall) -> Listed<()> {
+        let client = match self.users.called_by(&call.called, &call.caller).await {
+            Listed::Told(client) => client,
+            Listed::Forbidden => return Listed::Forbidden,
+            Listed::Absent => return Listed::Absent,
+        };
+        let Some(place) = self.places.take(call.called.handle()) else { return Listed::Forbidden };
         relayed.occupy(place);
-        relayed.lead_to(client.relay, call.clone())
-    }
-
-    /// Leads a link to the server that the location service names.
-    async fn lead_away(&self, relayed: &Arc<Relayed>, call: &RelayCall) -> bool {
-        let Ok(records) = self.requests.location.find(call.called.handle().id).await else { return false };
-        let Some(record) = records.into_iter().next() else { return false };
-        if record.server == self.requests.name {
-            // The own list has said already what there is to say.
-            return false;
-        }
-        match self.peers.to(&record.server, record.address).await {
-            Some(end) => relayed.lead_to(end, call.clone()),
-            None => false,
-        }
+        if relayed.lead_to(client.relay, call.clone()) { Listed::Told(()) } else { Listed::Absent }
     }
 }

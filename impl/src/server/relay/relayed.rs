@@ -1,12 +1,17 @@
 //! One relayed link: its machine, and the two connections that it leads over.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use antiphon_spec::{
+    account::lookup::refusal_after,
     machine::Machine as _,
     message::relay::{CreditBytes, LinkNumber, RelayBytes, RelayCall},
     relay::{Action, Event, RelayedLink, Side},
 };
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{end::RelayEnd, places::Place};
@@ -39,6 +44,8 @@ pub(crate) struct Relayed {
     places: Mutex<Vec<Place>>,
     /// The link was opened, or is over.
     settled: CancellationToken,
+    /// The caller, a client, has yet to hear that it is refused.
+    is_refused: AtomicBool,
     _there: There,
 }
 
@@ -50,6 +57,7 @@ impl Relayed {
             called: OnceLock::new(),
             places: Mutex::default(),
             settled: CancellationToken::new(),
+            is_refused: AtomicBool::new(false),
             _there: metrics::relayed_link(),
         }
     }
@@ -73,8 +81,21 @@ impl Relayed {
     }
 
     /// Nobody is there, or nobody who lets the caller through.
-    pub(crate) fn refuse(&self) {
+    pub(super) fn refuse(&self) {
+        self.handle(Event::Refused, None);
+    }
+
+    /// The link is not opened in time, or not even looked at.
+    pub(crate) fn expire(&self) {
         self.handle(Event::Expired, None);
+    }
+
+    /// Tells a caller who asked at this time that it is refused, if it is, at the next beat.
+    pub(super) async fn tell_refusal(&self, asked: Instant) {
+        if self.is_refused.load(Ordering::Acquire) {
+            sleep_until(asked + refusal_after(asked.elapsed())).await;
+            self.caller.0.close_link(self.caller.1);
+        }
     }
 
     /// Waits until the link was opened or is over.
@@ -121,6 +142,15 @@ impl Relayed {
                 }
                 Action::Close { to } => {
                     if let Some((end, link)) = self.side(to) {
+                        end.close_link(*link);
+                    }
+                }
+                Action::Refuse => {
+                    let (end, link) = &self.caller;
+                    if end.is_client() {
+                        // Before `settled`, behind which the refusal is looked for.
+                        self.is_refused.store(true, Ordering::Release);
+                    } else {
                         end.close_link(*link);
                     }
                 }

@@ -29,6 +29,7 @@ use antiphon_protocol::{
 use antiphon_spec::{
     error_code::ErrorCode,
     identity::{ContactAddress, Identity, KeyHash, ObjectHandle, Peer, ServerName, UserHandle},
+    limits::REFUSAL_BEAT,
     message::{
         client_server::ToServer,
         registration::{FromRegistrar, Possession, Register, Registered, ToRegistrar},
@@ -99,6 +100,16 @@ pub(in crate::live) fn expect_equal<T: PartialEq + std::fmt::Debug>(
     } else {
         Err(Failure::unexpected(format!("{what}: {expected:?}"), format!("{got:?}")))
     }
+}
+
+/// A refusal of what was sent then came no sooner than a beat later.
+pub(super) fn a_beat_later(sent: std::time::Instant) -> Done {
+    let waited = sent.elapsed();
+    if waited >= REFUSAL_BEAT {
+        return Ok(());
+    }
+    let least = format!("a refusal after at least {} ms", REFUSAL_BEAT.as_millis());
+    Err(Failure::unexpected(least, format!("one after {} ms", waited.as_millis())))
 }
 
 /// An address in a case.
