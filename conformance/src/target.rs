@@ -15,7 +15,8 @@
 //! | server | `{registration}` | `open`, `by-code` or `closed`: for whom it makes new accounts |
 //! | server | `{code}`, `{code-accounts}` | the registration code that it gives out, and for how many accounts |
 //! | server | `{login-lease}` | for how long it lends a login epoch, in seconds |
-//! | server | `{rate}` | the rate of every class, for users, servers and registrations: so many a second, and so many at once |
+//! | server | `{rate}` | the rate of every class of requests, for users, servers and registrations: so many a second, and so many at once |
+//! | server | `{message-rate}` | how fast it reads what one user or server sends: so many messages a second, and so many at once |
 //! | server | `{connection-rate}` | how often one address may connect to a port: so many times a second, and so many at once |
 //! | server | `{handshakes}` | how many handshakes may be under way at a port |
 //! | server | `{connections}` | how many connections of one address it takes at a port |

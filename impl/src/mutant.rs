@@ -47,6 +47,8 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// A server reads as fast as its peers send.
+    PaceIgnored = "pace-ignored" breaks "LIM-015",
     /// A server answers lookups on a connection that is not logged in.
     LoginNotRequired = "login-not-required" breaks "LOGIN-002",
     /// A server answers whoever asks, however often.

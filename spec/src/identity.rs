@@ -34,7 +34,8 @@ impl ObjectHandle {
 
 impl fmt::Display for ObjectHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // At once: lists of preferences have hundreds of them.
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

@@ -20,6 +20,7 @@ mod hostile;
 mod monitoring;
 mod network;
 mod pattern;
+pub mod people;
 mod process;
 mod store;
 mod town;

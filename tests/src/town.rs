@@ -192,13 +192,40 @@ impl Town {
         Service::start(&self.ground, "server", &server.name, &[]).await
     }
 
+    /// Starts a directory node below another one, with rates that nothing but a flood would reach.
+    pub async fn node_below(&self, parent: &Service, name: &str) -> Service {
+        let ground = &self.ground;
+        ground.does(&["authority", "issue-node", name, "--directory", "authority", "--output", name]).await;
+        let config = format!(
+            "name = \"{name}\"\nlisten-address = \"{}:0\"\nroot = \"../authority/root.pem\"\n\
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\ndatabase = \"{}\"\n\
+             [[parent]]\naddress = \"{}\"\nname = \"{}\"\n{RATES}",
+            ground.address(name),
+            ground.store.database("records.sqlite"),
+            parent.listen,
+            parent.name
+        );
+        std::fs::write(ground.config(name), config).expect("a file can be written");
+        Service::start(ground, "directory-node", name, &[]).await
+    }
+
+    /// Starts a server that asks this node.
+    pub async fn server_of(&self, node: &Service, name: &str, settings: &str) -> Service {
+        self.prepare_for(node, name, settings).await;
+        Service::start(&self.ground, "server", name, &[]).await
+    }
+
     /// Makes everything that a server needs, and returns the path of its configuration.
     pub async fn prepare(&self, name: &str, settings: &str) -> PathBuf {
+        self.prepare_for(&self.node, name, settings).await
+    }
+
+    async fn prepare_for(&self, node: &Service, name: &str, settings: &str) -> PathBuf {
         self.ground
             .does(&["authority", "issue-server", name, "--directory", "authority", "--output", name])
             .await;
         let address = self.ground.address(name);
-        let (node, listen) = (&self.node.name, self.node.listen);
+        let (node, listen) = (&node.name, node.listen);
         let database = self.ground.store.database("accounts.sqlite");
         // A test or benchmark asks more often than any person would, unless it says itself how often.
         let registration = if settings.contains("registration =") { "" } else { "registration = \"open\"\n" };

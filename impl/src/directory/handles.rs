@@ -20,10 +20,13 @@ use antiphon_spec::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
-use super::tree::Tree;
+use super::{
+    keeper::{Keeper, NotKept},
+    tree::Tree,
+};
 use crate::{
     net::{self, Serving},
-    store::{NodeStore, StoreError},
+    store::{Changed, NodeStore, StoreError},
 };
 
 /// Pointers of one start of the process are numbered from its number of starts times this.
@@ -33,6 +36,7 @@ const NUMBERS_PER_START: u64 = 1 << 32;
 #[derive(Debug)]
 pub(super) struct Handles {
     pub(super) store: NodeStore,
+    pub(super) keeper: Keeper,
     pub(super) clock: Clock,
     pub(super) lease: Duration,
     pub(super) records_per_server: u64,
@@ -172,16 +176,16 @@ impl Task {
                     Ok(has_room) => {
                         self.happens(&mut active, Event::Asked { number, by, request }, has_room).await
                     }
-                    Err(failure) => Err(failure),
+                    Err(failure) => {
+                        self.failed(&failure);
+                        return None;
+                    }
                 }
             }
         };
         match done {
             Ok(()) => Some(active),
-            Err(failure) => {
-                self.failed(&failure);
-                None
-            }
+            Err(NotKept) => None,
         }
     }
 
@@ -194,7 +198,7 @@ impl Task {
         }
     }
 
-    async fn happens(&self, active: &mut Active, event: Event, has_room: bool) -> Result<(), StoreError> {
+    async fn happens(&self, active: &mut Active, event: Event, has_room: bool) -> Result<(), NotKept> {
         let handles = &self.handles;
         let number = handles.pointers.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let terms = Terms {
@@ -209,8 +213,9 @@ impl Task {
         for action in actions {
             match action {
                 Action::Persist(kept) => {
-                    handles.store.keep(self.handle, &active.durable, &kept).await?;
-                    active.durable = kept;
+                    let before = std::mem::replace(&mut active.durable, kept.clone());
+                    let changed = Changed { handle: self.handle, before, after: kept };
+                    handles.keeper.keep(changed).await?;
                 }
                 Action::Answer { number, answer } => {
                     if let Some(waiting) = active.answers.remove(&number) {

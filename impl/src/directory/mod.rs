@@ -5,6 +5,7 @@
 //! it does is the machine's; here are connections, tasks and the store around it.
 
 mod handles;
+mod keeper;
 mod tree;
 
 use std::{
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 pub(crate) use self::tree::requester;
-use self::{handles::Handles, tree::Tree};
+use self::{handles::Handles, keeper::Keeper, tree::Tree};
 use crate::{
     config::DirectoryNodeConfig,
     credentials,
@@ -130,6 +131,7 @@ impl DirectoryNode {
             asking: asking.clone(),
             tasks: Mutex::new(HashMap::new()),
             pointers: AtomicU64::new(Handles::first_pointer(store.starts())),
+            keeper: Keeper::start(store.clone()),
             store: store.clone(),
         });
         serving.tracker.spawn(sweep(Arc::clone(&shared), serving.shutdown.clone()));

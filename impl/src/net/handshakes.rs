@@ -9,9 +9,17 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     net::IpAddr,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinSet},
+};
+use tokio_util::sync::PollSemaphore;
 
 use crate::mutant::{Mutant, active};
 
@@ -22,11 +30,34 @@ pub(crate) struct Handshakes<T> {
     /// The oldest first, with where each comes from.
     order: VecDeque<(IpAddr, AbortHandle)>,
     handshakes_max: usize,
+    /// Who computes: fewer at once than there are cores.
+    turns: Arc<Semaphore>,
+}
+
+/// A future that is polled in its turn only.
+///
+/// A handshake computes for a third of a millisecond, and many may have something to do at once. Each goes behind
+/// whatever else is ready when it waits for its turn, so that a crowd at the door holds up nobody who is inside.
+struct InTurn<F> {
+    handshake: F,
+    turns: PollSemaphore,
+}
+
+impl<F: Future + Unpin> Future for InTurn<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Never closed: without a turn it is polled all the same.
+        let _turn = ready!(self.turns.poll_acquire(context));
+        Pin::new(&mut self.handshake).poll(context)
+    }
 }
 
 impl<T: Send + 'static> Handshakes<T> {
     pub(crate) fn new(handshakes_max: usize) -> Self {
-        Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let turns = Arc::new(Semaphore::new(cores.div_ceil(2)));
+        Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max, turns }
     }
 
     /// Begins one, in the place of another if there is no other place; says how many have given way.
@@ -45,7 +76,9 @@ impl<T: Send + 'static> Handshakes<T> {
             oldest.abort();
             crowded_out += 1;
         }
-        self.order.push_back((from, self.tasks.spawn(handshake)));
+        let turns = PollSemaphore::new(Arc::clone(&self.turns));
+        let in_turn = InTurn { handshake: Box::pin(handshake), turns };
+        self.order.push_back((from, self.tasks.spawn(in_turn)));
         crowded_out
     }
 

@@ -37,6 +37,9 @@ use crate::{
 /// How long to wait when the system has no more sockets to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// So many connections are ended before any handshake before everybody else gets a turn.
+const ENDED_IN_A_ROW_MAX: usize = 4;
+
 /// The part of a port's connections that may be handshakes: one in so many.
 const HANDSHAKES_SHARE: usize = 4;
 
@@ -155,7 +158,13 @@ impl Listener {
         // Each port counts for itself.
         let rates = Rates::new(&serving.limits);
         let port = self.acceptor.port();
+        let mut ended_in_a_row = 0_usize;
         loop {
+            // Who knocks without a pause gets turned away without one; what else this thread has to do goes first.
+            if ended_in_a_row == ENDED_IN_A_ROW_MAX {
+                ended_in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
             let next = async {
                 let permit = Arc::clone(&connections).acquire_owned().await.ok();
                 (permit, self.socket.accept().await)
@@ -189,6 +198,7 @@ impl Listener {
                     if !rates.allow(&Asker::Address(from), Class::Connect) {
                         debug!(address = %peer.ip(), "an address connects too often");
                         metrics::handshake(port, Handshake::TooOften);
+                        ended_in_a_row += 1;
                         continue;
                     }
                     let address = addresses.count(from);
@@ -197,6 +207,7 @@ impl Listener {
                     {
                         debug!(address = %peer.ip(), "an address has too many connections");
                         metrics::handshake(port, Handshake::TooMany);
+                        ended_in_a_row += 1;
                         continue;
                     }
                     let (acceptor, places) = (self.acceptor.clone(), (address, permit));

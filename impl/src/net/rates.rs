@@ -98,6 +98,9 @@ pub(crate) struct Pace {
 /// A message counts once, and once more for each so many bytes.
 const TOKEN_BYTES: usize = 1_024;
 
+/// Behind a message that counts as often, others have a turn.
+const LONG_TOKENS: u32 = 4;
+
 /// How long a connection that is read too fast rests: long enough for some messages to come back.
 const REST: Duration = Duration::from_millis(10);
 
@@ -110,6 +113,13 @@ impl Pace {
     /// Waits until a message of so many bytes may have been read.
     pub(super) async fn keep(&self, bytes: usize) {
         let tokens = NonZeroU32::MIN.saturating_add(u32::try_from(bytes / TOKEN_BYTES).unwrap_or(u32::MAX));
+        if active(Mutant::PaceIgnored) {
+            return;
+        }
+        if tokens.get() >= LONG_TOKENS {
+            // It takes a while to decode: a row of such messages isn't everybody's.
+            tokio::task::yield_now().await;
+        }
         let mut is_late = false;
         while !self.rates.take((self.asker.clone(), Class::Message), tokens, self.rate) {
             if !std::mem::replace(&mut is_late, true) {

@@ -12,7 +12,7 @@ use antiphon_spec::{
 
 use super::{
     NodeStore, StoreError, epoch_of, ordered,
-    query::{Connected, Row, Transaction, query},
+    query::{Row, Transaction, query},
     signed, unsigned,
 };
 
@@ -22,80 +22,49 @@ const SWEPT_MAX: u64 = 1_000;
 impl NodeStore {
     /// All that is kept under a handle.
     pub(crate) async fn contacts(&self, handle: ObjectHandle) -> Result<Kept, StoreError> {
-        let reader = &mut self.0.read().await?;
+        // One query for all tables: most handles have a row in one of them.
+        let rows = query(
+            "SELECT CAST(0 AS BIGINT) AS kind, server AS name, epoch, CAST(0 AS BIGINT) AS number, address,
+                 CAST(0 AS BIGINT) AS asked_at, expires_at FROM records WHERE handle = $1
+             UNION ALL SELECT 1, node, epoch, number, address, 0, expires_at FROM pointers WHERE handle = $1
+             UNION ALL SELECT 2, '', epoch, number, '', asked_at, expires_at FROM pointers_above WHERE handle = $1
+             UNION ALL SELECT 3, node, epoch, 0, address, 0, expires_at FROM superseded WHERE handle = $1",
+        )
+        .bind(handle.0.as_slice())
+        .fetch_all(&mut self.0.read().await?)
+        .await?;
         let mut kept = Kept::default();
-        let records = "SELECT server, epoch, address, expires_at FROM records WHERE handle = $1";
-        for row in rows(records, handle, reader).await? {
-            let entry = entry(&row, PointerNumber(0))?;
-            kept.entries.insert(Holder::Server(name(&row, "server")?), entry);
-        }
-        let pointers = "SELECT node, epoch, number, address, expires_at FROM pointers WHERE handle = $1";
-        for row in rows(pointers, handle, reader).await? {
-            let entry = entry(&row, PointerNumber(epoch_of(row.try_get("number")?)))?;
-            kept.entries.insert(Holder::Node(name(&row, "node")?), entry);
-        }
-        let above = "SELECT epoch, number, asked_at, expires_at FROM pointers_above WHERE handle = $1";
-        for row in rows(above, handle, reader).await? {
-            kept.above = Some(Above {
-                epoch: epoch(&row)?,
-                number: PointerNumber(epoch_of(row.try_get("number")?)),
-                asked_at: Timestamp(unsigned(row.try_get("asked_at")?, "time")?),
-                lease_end: Some(lease_end(&row)?).filter(|end| *end > Timestamp(0)),
-            });
-        }
-        let superseded = "SELECT node, epoch, address, expires_at FROM superseded WHERE handle = $1";
-        for row in rows(superseded, handle, reader).await? {
-            let (epoch, address, lease_end) = (epoch(&row)?, address(&row)?, lease_end(&row)?);
-            kept.superseded.insert(name(&row, "node")?, Superseded { epoch, address, lease_end });
+        for row in &rows {
+            let number = || Ok::<_, StoreError>(PointerNumber(epoch_of(row.try_get("number")?)));
+            match row.try_get::<i64>("kind")? {
+                0 => {
+                    kept.entries.insert(Holder::Server(name(row)?), entry(row, PointerNumber(0))?);
+                }
+                1 => {
+                    kept.entries.insert(Holder::Node(name(row)?), entry(row, number()?)?);
+                }
+                2 => {
+                    kept.above = Some(Above {
+                        epoch: epoch(row)?,
+                        number: number()?,
+                        asked_at: Timestamp(unsigned(row.try_get("asked_at")?, "time")?),
+                        lease_end: Some(lease_end(row)?).filter(|end| *end > Timestamp(0)),
+                    });
+                }
+                _ => {
+                    let (epoch, address, lease_end) = (epoch(row)?, address(row)?, lease_end(row)?);
+                    kept.superseded.insert(name(row)?, Superseded { epoch, address, lease_end });
+                }
+            }
         }
         Ok(kept)
     }
 
-    /// Keeps what has changed under a handle.
-    pub(crate) async fn keep(
-        &self,
-        handle: ObjectHandle,
-        before: &Kept,
-        after: &Kept,
-    ) -> Result<(), StoreError> {
+    /// Keeps what has changed, all of it or nothing.
+    pub(crate) async fn keep(&self, changes: &[Changed]) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
-        let transaction = &mut writing;
-        for holder in gone(&before.entries, &after.entries) {
-            let (text, name) = match holder {
-                Holder::Server(name) => ("DELETE FROM records WHERE handle = $1 AND server = $2", name),
-                Holder::Node(name) => ("DELETE FROM pointers WHERE handle = $1 AND node = $2", name),
-            };
-            query(text).bind(handle.0.as_slice()).bind(name.as_str()).execute(transaction).await?;
-        }
-        for (holder, entry) in new(&before.entries, &after.entries) {
-            match holder {
-                Holder::Server(name) => keep_record(handle, name, entry, transaction).await?,
-                Holder::Node(name) => keep_pointer(handle, name, entry, transaction).await?,
-            }
-        }
-        if before.above != after.above {
-            keep_above(handle, after.above, transaction).await?;
-        }
-        for node in gone(&before.superseded, &after.superseded) {
-            query("DELETE FROM superseded WHERE handle = $1 AND node = $2")
-                .bind(handle.0.as_slice())
-                .bind(node.as_str())
-                .execute(transaction)
-                .await?;
-        }
-        for (node, superseded) in new(&before.superseded, &after.superseded) {
-            query(
-                "INSERT INTO superseded (handle, node, epoch, address, expires_at) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (handle, node) DO UPDATE SET
-                     epoch = excluded.epoch, address = excluded.address, expires_at = excluded.expires_at",
-            )
-            .bind(handle.0.as_slice())
-            .bind(node.as_str())
-            .bind(ordered(superseded.epoch.0))
-            .bind(superseded.address.to_string())
-            .bind(signed(superseded.lease_end.0)?)
-            .execute(transaction)
-            .await?;
+        for changed in changes {
+            changed.keep(&mut writing).await?;
         }
         writing.commit().await
     }
@@ -127,12 +96,56 @@ impl NodeStore {
     }
 }
 
-async fn rows(
-    text: &'static str,
-    handle: ObjectHandle,
-    on: &mut impl Connected,
-) -> Result<Vec<Row>, StoreError> {
-    query(text).bind(handle.0.as_slice()).fetch_all(on).await
+/// What was kept under a handle, and what is to be.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) handle: ObjectHandle,
+    pub(crate) before: Kept,
+    pub(crate) after: Kept,
+}
+
+impl Changed {
+    async fn keep(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
+        let Self { handle, before, after } = self;
+        for holder in gone(&before.entries, &after.entries) {
+            let (text, name) = match holder {
+                Holder::Server(name) => ("DELETE FROM records WHERE handle = $1 AND server = $2", name),
+                Holder::Node(name) => ("DELETE FROM pointers WHERE handle = $1 AND node = $2", name),
+            };
+            query(text).bind(handle.0.as_slice()).bind(name.as_str()).execute(transaction).await?;
+        }
+        for (holder, entry) in new(&before.entries, &after.entries) {
+            match holder {
+                Holder::Server(name) => keep_record(*handle, name, entry, transaction).await?,
+                Holder::Node(name) => keep_pointer(*handle, name, entry, transaction).await?,
+            }
+        }
+        if before.above != after.above {
+            keep_above(*handle, after.above, transaction).await?;
+        }
+        for node in gone(&before.superseded, &after.superseded) {
+            query("DELETE FROM superseded WHERE handle = $1 AND node = $2")
+                .bind(handle.0.as_slice())
+                .bind(node.as_str())
+                .execute(transaction)
+                .await?;
+        }
+        for (node, superseded) in new(&before.superseded, &after.superseded) {
+            query(
+                "INSERT INTO superseded (handle, node, epoch, address, expires_at) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (handle, node) DO UPDATE SET
+                     epoch = excluded.epoch, address = excluded.address, expires_at = excluded.expires_at",
+            )
+            .bind(handle.0.as_slice())
+            .bind(node.as_str())
+            .bind(ordered(superseded.epoch.0))
+            .bind(superseded.address.to_string())
+            .bind(signed(superseded.lease_end.0)?)
+            .execute(transaction)
+            .await?;
+        }
+        Ok(())
+    }
 }
 
 async fn keep_record(
@@ -221,8 +234,8 @@ fn entry(row: &Row, number: PointerNumber) -> Result<Entry, StoreError> {
     Ok(Entry { epoch: epoch(row)?, address: address(row)?, number, lease_end: lease_end(row)? })
 }
 
-fn name(row: &Row, column: &str) -> Result<ServerName, StoreError> {
-    row.try_get::<String>(column)?.parse().map_err(|_| StoreError::Damaged("name"))
+fn name(row: &Row) -> Result<ServerName, StoreError> {
+    row.try_get::<String>("name")?.parse().map_err(|_| StoreError::Damaged("name"))
 }
 
 fn epoch(row: &Row) -> Result<LoginEpoch, StoreError> {

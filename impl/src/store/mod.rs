@@ -35,6 +35,7 @@ use self::{
 };
 use crate::config::{DatabaseUrl, PostgresUrl, Way};
 
+pub(crate) use contacts::Changed;
 pub(crate) use node::NodeStore;
 pub(crate) use server::{Account, CodeHash, HomeTransaction, Rotated, ServerStore};
 
@@ -172,8 +173,13 @@ impl Database {
             DatabaseUrl::Sqlite(path) => {
                 make_private(path).map_err(|source| open(sqlx::Error::Io(source)))?;
                 let options = sqlite(path);
-                let pool =
-                    || SqlitePoolOptions::new().acquire_timeout(CONNECTION_DEADLINE).idle_timeout(None);
+                let pool = || {
+                    SqlitePoolOptions::new()
+                        .acquire_timeout(CONNECTION_DEADLINE)
+                        .idle_timeout(None)
+                        // A file doesn't go away as a server of a database does.
+                        .test_before_acquire(false)
+                };
                 let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
                 migrations.sqlite.run(&writer).await.map_err(migrate)?;
                 let readers = pool().max_connections(READERS).connect_with(options).await.map_err(open)?;

@@ -34,7 +34,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::people::{Ground, Person, connect};
+use antiphon_tests::people::{Ground, Person, connect};
 
 /// From where all attacks come.
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 66, 0, 1);

@@ -11,14 +11,14 @@ use antiphon_spec::message::{
     client_server::{FromServer, Lookup, ToServer},
     common::{Pong, RequestId},
 };
-use antiphon_tests::in_time;
+use antiphon_tests::{
+    in_time,
+    people::{Ground, Person},
+};
 use futures::future::join_all;
 use tokio::{net::TcpStream, sync::Mutex, time::sleep_until};
 
-use crate::{
-    figures::Latencies,
-    people::{Ground, Person},
-};
+use crate::figures::Latencies;
 
 /// So many users who look somebody up 40 times a second each.
 const ASKING: u8 = 16;

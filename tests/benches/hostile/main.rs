@@ -6,8 +6,8 @@
 //! in both halves and their ratio, and the most memory that the server ever had, against the bound that it states. A ratio
 //! of the 99th percentile above 3, a request of an honest user that fails, or memory above the bound fails the run.
 //!
-//! The attackers are a thread of the lowest priority in this process: they take the time that is left, as a machine of their
-//! own would; what they make the server do is done at the server's priority.
+//! The attackers are a thread of this process that runs where nobody else wants to (`SCHED_IDLE`): they take the time that is
+//! left, as a machine of their own would; what they make the server do is done at the server's priority.
 #![allow(
     clippy::panic,
     clippy::expect_used,
@@ -21,24 +21,29 @@
 mod attack;
 mod figures;
 mod honest;
-mod people;
 
-use std::{fs, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use antiphon::config::Limits;
-use antiphon_tests::{OWN_RATES, Town};
-use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
+use antiphon_tests::{OWN_RATES, Town, people::Ground};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 use self::{
     attack::{ALL, Attack, Attackers},
     figures::{Latencies, millis},
     honest::Honest,
-    people::Ground,
 };
 
 /// Rounds of each attack.
 const ROUNDS: usize = 2;
+
+/// So long after an attack its connections are gone, and the next half is as quiet as the first.
+const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// How much later an honest user's slowest answers may come.
 const RATIO_MAX: f64 = 3.0;
@@ -75,7 +80,7 @@ fn main() -> ExitCode {
         .expect("as many files may be open as the system allows");
     let attackers = Builder::new_multi_thread()
         .worker_threads(1)
-        .on_thread_start(|| setpriority_process(None, 19).expect("a thread may give way to others"))
+        .on_thread_start(give_way)
         .enable_all()
         .build()
         .expect("a runtime can be had");
@@ -83,6 +88,17 @@ fn main() -> ExitCode {
     let passed = runtime.expect("a runtime can be had").block_on(run(&Arguments::read(), &attackers));
     attackers.shutdown_background();
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lets this thread run only while nobody else wants to. A thread of the lowest priority alone would keep what it has
+/// until its slice of some milliseconds is over, and those would be counted as the server's.
+fn give_way() {
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let status = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "chrt (of util-linux) lets a thread give way to others"
+    );
 }
 
 async fn run(arguments: &Arguments, runtime: &Runtime) -> bool {
@@ -116,6 +132,7 @@ async fn run(arguments: &Arguments, runtime: &Runtime) -> bool {
             let running = attackers.begin(runtime, attack);
             pressed += honest.live(arguments.half).await;
             deeds += running.end().await;
+            tokio::time::sleep(AFTERMATH).await;
         }
         let peak = peak_kib(process);
         let seconds = arguments.half.as_secs_f64() * ROUNDS as f64;

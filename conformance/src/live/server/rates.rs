@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use antiphon_spec::{
@@ -11,7 +12,7 @@ use antiphon_spec::{
     identity::UserHandle,
     message::{
         client_server::{FromServer, Login, Lookup, SetPreferences, ToServer},
-        common::RequestId,
+        common::{Ping, RequestId},
         relay::{Called, LinkNumber, RelayCall, RelayOpen, RelayOpened},
         server_server::{CheckOut, FromPeerServer, LoginEpoch, Renew, Resolve, Store, ToPeerServer},
     },
@@ -90,6 +91,12 @@ pub(super) const CASES: &[LiveCase] = &[
         &["LIM-009"],
         "A server that was refused on one connection is refused on another, too.",
         |world| Box::pin(of_all_connections(world)),
+    ),
+    case(
+        "rates/read-slowly",
+        &["LIM-015", "LIM-004"],
+        "A user, and a server, send three times as many pings as are read at once: the last pong comes no sooner than the rate lets it; another user's ping isn't held up.",
+        |world| Box::pin(read_slowly(world)),
     ),
     case(
         "rates/connections-of-an-address",
@@ -328,6 +335,44 @@ async fn of_all_connections(world: Arc<World>) -> Done {
         }
     }
     Err(Failure::unexpected("a refusal with limit-reached", "none"))
+}
+
+/// So many pings, read at this rate, and so many at once.
+const MESSAGE_RATE: u32 = 40;
+const PINGS: u32 = 3 * MESSAGE_RATE;
+
+async fn read_slowly(world: Arc<World>) -> Done {
+    let stage = Stage::alone(&world, Alone { message_rate: Some(MESSAGE_RATE), ..Alone::default() }).await?;
+    let (greedy, user) = (stage.account().await?, stage.account().await?);
+    let (mut client, mut other) = (stage.logged_in(&greedy).await?, stage.logged_in(&user).await?);
+    let mut server = stage.played("other").await?.dial(&stage).await?;
+    let begun = Instant::now();
+    for number in 1..=u64::from(PINGS) {
+        client.send(&ToServer::Ping(Ping { number })).await?;
+        server.send(&ToPeerServer::Ping(Ping { number })).await?;
+    }
+    other.probe().await?;
+    for expected in 1..=u64::from(PINGS) {
+        let number = want!(client.next().await?, FromServer::Pong(pong) => pong.number; "a pong")?;
+        expect_equal("the pong", &expected, &number)?;
+    }
+    slowly_since(begun)?;
+    for expected in 1..=u64::from(PINGS) {
+        let number = want!(server.next().await?, FromPeerServer::Pong(pong) => pong.number; "a pong")?;
+        expect_equal("the pong", &expected, &number)?;
+    }
+    slowly_since(begun)
+}
+
+/// Whether as much time has passed as the rate takes to let all pings through, of which some are let through at once.
+fn slowly_since(begun: Instant) -> Done {
+    let least = Duration::from_secs(1) * (PINGS - MESSAGE_RATE) / MESSAGE_RATE;
+    let waited = begun.elapsed();
+    if waited >= least {
+        return Ok(());
+    }
+    let expected = format!("the last of {PINGS} pongs after at least {} ms", least.as_millis());
+    Err(Failure::unexpected(expected, format!("it after {} ms", waited.as_millis())))
 }
 
 async fn connections_of_an_address(world: Arc<World>) -> Done {

@@ -8,7 +8,7 @@ use antiphon_spec::{
 };
 
 use super::{Place, on_each};
-use crate::store::{NodeStore, StoreError};
+use crate::store::{Changed, NodeStore, StoreError};
 
 const HANDLE: ObjectHandle = ObjectHandle([1; 16]);
 
@@ -42,6 +42,33 @@ fn full() -> Kept {
     kept
 }
 
+async fn keep(store: &NodeStore, before: &Kept, after: &Kept) -> Result<(), StoreError> {
+    let changed = Changed { handle: HANDLE, before: before.clone(), after: after.clone() };
+    store.keep(&[changed]).await
+}
+
+#[tokio::test]
+async fn changes_under_several_handles_are_kept_together_or_not_at_all() {
+    on_each("changes together", async |place| {
+        let store = open(place).await;
+        let handles = [HANDLE, ObjectHandle([2; 16])];
+        let changed = |after: &Kept| {
+            handles.map(|handle| Changed { handle, before: Kept::default(), after: after.clone() })
+        };
+        store.keep(&changed(&full())).await.unwrap();
+        for handle in handles {
+            assert_eq!(store.contacts(handle).await.unwrap(), full());
+        }
+        let mut impossible = full();
+        impossible.superseded.get_mut(&name("c")).unwrap().lease_end = Timestamp(u64::MAX);
+        let mut changes = changed(&impossible);
+        changes[0] = Changed { handle: HANDLE, before: full(), after: Kept::default() };
+        assert!(store.keep(&changes).await.is_err());
+        assert_eq!(store.contacts(HANDLE).await.unwrap(), full());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_kept_is_there_after_a_restart() {
     on_each("contacts", async |place| {
@@ -53,7 +80,7 @@ async fn what_is_kept_is_there_after_a_restart() {
         for after in [&full, &unconfirmed, &nothing, &full] {
             let store = open(place).await;
             assert_eq!(store.contacts(HANDLE).await.unwrap(), before);
-            store.keep(HANDLE, &before, after).await.unwrap();
+            keep(&store, &before, after).await.unwrap();
             assert_eq!(store.contacts(ObjectHandle([2; 16])).await.unwrap(), nothing);
             store.close().await;
             before = after.clone();
@@ -66,7 +93,7 @@ async fn what_is_kept_is_there_after_a_restart() {
 async fn handles_are_swept_when_a_lease_has_ended() {
     on_each("leases", async |place| {
         let store = open(place).await;
-        store.keep(HANDLE, &Kept::default(), &full()).await.unwrap();
+        keep(&store, &Kept::default(), &full()).await.unwrap();
         for (now, ended) in [(1_099, vec![]), (1_100, vec![HANDLE]), (2_000, vec![HANDLE])] {
             assert_eq!(store.ended(Timestamp(now)).await.unwrap(), ended, "{now}");
         }
@@ -79,10 +106,10 @@ async fn the_records_of_a_server_are_counted() {
     on_each("the bound", async |place| {
         let store = open(place).await;
         assert!(store.has_room(&name("a"), 1).await.unwrap());
-        store.keep(HANDLE, &Kept::default(), &full()).await.unwrap();
+        keep(&store, &Kept::default(), &full()).await.unwrap();
         assert!(!store.has_room(&name("a"), 1).await.unwrap());
         assert!(store.has_room(&name("a"), 2).await.unwrap());
-        store.keep(HANDLE, &full(), &Kept::default()).await.unwrap();
+        keep(&store, &full(), &Kept::default()).await.unwrap();
         assert!(store.has_room(&name("a"), 1).await.unwrap());
     })
     .await;
@@ -104,9 +131,9 @@ async fn the_process_that_was_started_last_is_the_one_that_writes() {
     on_each("two nodes", async |place| {
         let (first, second) = (open(place).await, open(place).await);
         assert!(first.starts() < second.starts());
-        let kept = first.keep(HANDLE, &Kept::default(), &full()).await;
+        let kept = keep(&first, &Kept::default(), &full()).await;
         assert!(matches!(kept, Err(StoreError::Superseded { .. })), "{kept:?}");
-        second.keep(HANDLE, &Kept::default(), &full()).await.unwrap();
+        keep(&second, &Kept::default(), &full()).await.unwrap();
         first.close().await;
         second.close().await;
     })

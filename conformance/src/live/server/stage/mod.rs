@@ -171,6 +171,8 @@ pub(super) struct Alone {
     pub(super) login_lease: Option<u64>,
     /// The rate of every class of requests, if not one that no case reaches.
     pub(super) rate: Option<u32>,
+    /// How fast the server reads what one user or server sends, in messages a second, if not faster than any case sends.
+    pub(super) message_rate: Option<u32>,
     /// How often one address may connect to a port, if not more often than any case does.
     pub(super) connection_rate: Option<u32>,
     /// How many handshakes may be under way at a port, if not the default.

@@ -103,6 +103,7 @@ impl Files {
         values.insert("code-accounts", accounts.to_string());
         values.insert("login-lease", alone.login_lease.unwrap_or(LOGIN_LEASE.as_secs()).to_string());
         values.insert("rate", alone.rate.unwrap_or(UNREACHED).to_string());
+        values.insert("message-rate", alone.message_rate.unwrap_or(UNREACHED).to_string());
         values.insert("connection-rate", alone.connection_rate.unwrap_or(UNREACHED).to_string());
         values.insert("handshakes", alone.handshakes.unwrap_or(HANDSHAKES).to_string());
         values.insert("connections", alone.connections.unwrap_or(UNREACHED).to_string());
