@@ -154,7 +154,9 @@ impl MutantsArguments {
             fate.asked += outcomes.len();
             fate.answered += outcomes.iter().filter(|outcome| outcome.answered).count();
             let failed = outcomes.into_iter().filter(|outcome| {
-                outcome.verdict == Verdict::Fail && outcome.answered && names_it(&outcome.case)
+                // What breaks a recommendation passes, but not unnoticed.
+                let is_noticed = matches!(outcome.verdict, Verdict::Fail | Verdict::PassLax);
+                is_noticed && outcome.answered && names_it(&outcome.case)
             });
             fate.killers.extend(failed.map(|outcome| outcome.case.id));
         }
