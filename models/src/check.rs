@@ -22,6 +22,7 @@ use crate::{
     privacy::{PrivacyEntry, PrivacyModel, PrivacyState, PrivacyStep},
     profiles::{ProfileEntry, ProfileModel, ProfileState, ProfileStep},
     session_model::{SessionModel, Step},
+    tree::{TreeEntry, TreeModel, TreeState, TreeStep},
     world::World,
 };
 
@@ -187,6 +188,12 @@ pub fn check_privacy(entry: &PrivacyEntry, options: Options) -> Report {
     check_model(entry.name, &|| PrivacyModel::new(entry.bounds), options, None)
 }
 
+/// As [`check`], a model of the tree.
+#[must_use]
+pub fn check_tree(entry: &TreeEntry, options: Options) -> Report {
+    check_model(entry.name, &|| TreeModel::new(entry.bounds), options, None)
+}
+
 /// As [`check`], a model of presence.
 #[must_use]
 pub fn check_presence(entry: &PresenceEntry, options: Options) -> Report {
@@ -246,6 +253,12 @@ impl Narrated for LocationModel {
 
 impl Narrated for PrivacyModel {
     fn narrate(&self, state: &PrivacyState, step: &PrivacyStep) -> Vec<String> {
+        self.tell(state, *step)
+    }
+}
+
+impl Narrated for TreeModel {
+    fn narrate(&self, state: &TreeState, step: &TreeStep) -> Vec<String> {
         self.tell(state, *step)
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     presence::{PRESENCE, PresenceEntry},
     privacy::{PRIVACY, PrivacyEntry},
     profiles::{PROFILES, ProfileEntry},
+    tree::{TREES, TreeEntry},
 };
 
 /// What a model is about.
@@ -28,6 +29,8 @@ pub enum Family {
     Instants,
     /// Links that go on when their connection is lost.
     Links,
+    /// The tree of servers.
+    Tree,
     /// Presence on its way.
     Presence,
 }
@@ -52,6 +55,7 @@ enum Kind {
     Login(&'static ProfileEntry),
     Location(&'static LocationEntry),
     Privacy(&'static PrivacyEntry),
+    Tree(&'static TreeEntry),
     Presence(&'static PresenceEntry),
     Instants,
     Links,
@@ -67,6 +71,7 @@ impl Family {
             "ADDR" | "RELAY" => Self::Privacy,
             "INST" => Self::Instants,
             "LINK" => Self::Links,
+            "TREE" => Self::Tree,
             "PRES" => Self::Presence,
             _ => Self::Sessions,
         }
@@ -82,6 +87,7 @@ impl Listed {
             Kind::Login(entry) => check::check_profiles(entry, options),
             Kind::Location(entry) => check::check_locations(entry, options),
             Kind::Privacy(entry) => check::check_privacy(entry, options),
+            Kind::Tree(entry) => check::check_tree(entry, options),
             Kind::Presence(entry) => check::check_presence(entry, options),
             Kind::Instants => check::check_instants(options),
             Kind::Links => check::check_kept_link(options),
@@ -131,7 +137,14 @@ pub fn all() -> impl Iterator<Item = Listed> {
         family: Family::Presence,
         model: Kind::Presence(entry),
     });
-    sessions.chain(logins).chain(locations).chain(privacy).chain(others).chain(presence)
+    let trees = TREES.iter().map(|entry| Listed {
+        name: entry.name,
+        about: entry.about,
+        quick: entry.quick,
+        family: Family::Tree,
+        model: Kind::Tree(entry),
+    });
+    sessions.chain(logins).chain(locations).chain(privacy).chain(others).chain(trees).chain(presence)
 }
 
 /// The model of this name.

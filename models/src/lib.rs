@@ -33,6 +33,7 @@ mod session_model;
 mod shared;
 pub mod simulation;
 mod tap;
+pub mod tree;
 mod turn;
 mod words;
 mod world;

@@ -28,3 +28,4 @@ pub mod session;
 pub mod signed;
 pub mod sites;
 pub mod time;
+pub mod tree;

@@ -174,6 +174,12 @@ pub const REFUSAL_BEAT: Duration = Duration::from_millis(250);
 /// Most newcomers' tickets that a member holds because they came before the commit of their epoch.
 pub const HELD_TICKETS_MAX: usize = 4;
 
+/// Most nodes on the path of a server in the tree.
+pub const TREE_PATH_MAX: usize = 32;
+
+/// Most children of a server in the tree.
+pub const TREE_CHILDREN_MAX: usize = 64;
+
 /// Most links that a publication passes, one after the other: far more than the way through any tree of servers, so that
 /// only what goes round in a circle is stopped.
 pub const PRESENCE_HOPS_MAX: u64 = 64;

@@ -128,6 +128,26 @@ mutants! {
     InstantForgotten = "instant-forgotten" breaks "INST-014" caught by Both,
     /// A sender takes the acknowledgement of another message for that of its own.
     InstantAnswerUnchecked = "instant-answer-unchecked" breaks "INST-013" caught by Suite,
+    /// The thesis: a server attaches to the nearest other server, be it below itself (H30).
+    AskerOnPathTaken = "asker-on-path-taken" breaks "TREE-003" caught by Model,
+    /// The thesis: servers that start together attach to each other (H30).
+    SmallerAskerTaken = "smaller-asker-taken" breaks "TREE-004" caught by Model,
+    /// The thesis: islands stay islands (H32).
+    OtherIslandUntold = "other-island-untold" breaks "TREE-010" caught by Model,
+    /// A server that isn't the root keeps to itself that there is another island.
+    FoundNotPassedOn = "found-not-passed-on" breaks "TREE-010" caught by Model,
+    /// The thesis: a server whose parent is gone goes on as if it were there (H29).
+    LostParentKept = "lost-parent-kept" breaks "TREE-014" caught by Model,
+    /// A server that has lost its parent tells nobody below.
+    OrphanSilent = "orphan-silent" breaks "TREE-012" caught by Model,
+    /// A server doesn't tell its children that its path has changed.
+    PathNotPassedOn = "path-not-passed-on" breaks "TREE-012" caught by Model,
+    /// A server follows a parent that is below itself.
+    CircleKept = "circle-kept" breaks "TREE-013" caught by Model,
+    /// A server keeps a child whose link is gone.
+    LostChildKept = "lost-child-kept" breaks "TREE-015" caught by Model,
+    /// A server keeps the earlier link of a child that comes again.
+    EarlierChildKept = "earlier-child-kept" breaks "TREE-007" caught by Model,
     /// The thesis: an unprune changes the route, and the publication of an hour ago isn't told (H24).
     UnpruneUnanswered = "unprune-unanswered" breaks "PRES-016" caught by Model,
     /// The thesis: a prune counts whatever it is for, also one for the last login (H25).
