@@ -146,6 +146,8 @@ mutants! {
     CircleKept = "circle-kept" breaks "TREE-013" caught by Model,
     /// A server keeps a child whose link is gone.
     LostChildKept = "lost-child-kept" breaks "TREE-015" caught by Model,
+    /// A server goes below one that it has for a child.
+    ChildFollowed = "child-followed" breaks "TREE-008" caught by Model,
     /// A server keeps the earlier link of a child that comes again.
     EarlierChildKept = "earlier-child-kept" breaks "TREE-007" caught by Model,
     /// The thesis: an unprune changes the route, and the publication of an hour ago isn't told (H24).

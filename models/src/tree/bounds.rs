@@ -42,8 +42,8 @@ pub const TREES: &[TreeEntry] = &[
     },
     TreeEntry {
         name: "tree-losses",
-        about: "3 servers; roots ask 4 times; 2 links that are lost",
-        bounds: Bounds { servers: 3, probes: 4, crashes: 0, losses: 2 },
+        about: "3 servers; roots ask 4 times; 1 link that is lost",
+        bounds: Bounds { servers: 3, probes: 4, crashes: 0, losses: 1 },
         quick: true,
     },
     TreeEntry {

@@ -147,9 +147,10 @@ impl Tree {
 
     fn attached(&mut self, link: LinkNumber, path: Vec<Node>, out: &mut Vec<Action>) {
         //= spec/text/tree.md#attaching
-        //# TREE-008: A node that is told `attached` MUST take the other end for its parent, unless its own server stands on the path, or the path has more than `TREE_PATH_MAX` nodes, or the root isn't smaller than itself.
+        //# TREE-008: A node that is told `attached` MUST take the other end for its parent, unless its own server stands on the path, or the path has more than `TREE_PATH_MAX` nodes, or the root isn't smaller than itself, or the other end's server is one of its children.
         let is_smaller = path.last().is_some_and(|root| *root < self.own) || active(Mutant::SmallerAskerTaken);
-        match path.first().cloned() {
+        let is_child = |parent: &Node| self.children.iter().any(|(_, child)| child.server == parent.server);
+        match path.first().filter(|parent| !is_child(parent) || active(Mutant::ChildFollowed)).cloned() {
             Some(parent) if is_smaller && (self.is_good(&path) || active(Mutant::CircleKept)) => {
                 out.push(Action::NeighbourUp(link, parent));
                 self.follow(link, path, out);

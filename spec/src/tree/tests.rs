@@ -182,3 +182,14 @@ fn who_says_what_is_not_theirs_to_say_is_cut_off() {
         assert_eq!(tree.path(), path("m c b"));
     }
 }
+
+#[test]
+fn nobody_goes_below_a_server_that_is_its_child_in_another_start() {
+    let mut tree = Tree::new(node("m"));
+    let earlier = Node { server: name("x"), boot: 1 };
+    hears(&mut tree, B, Said::Attach { node: earlier });
+    happens(&mut tree, Event::Dialled(A));
+    let path = vec![Node { server: name("x"), boot: 2 }, node("b")];
+    assert_eq!(hears(&mut tree, A, Said::Attached { path }), [Action::Close(A), Action::Look]);
+    assert_eq!(tree.parent(), None);
+}
