@@ -5,6 +5,8 @@
 pub struct Bounds {
     /// How many servers there are.
     pub servers: u8,
+    /// Who is below whom at the beginning; the others are roots.
+    pub start: &'static [(u8, u8)],
     /// Times that a root asks a server of its choice, itself among them.
     pub probes: u8,
     /// Servers that die, and start again.
@@ -31,37 +33,55 @@ pub const TREES: &[TreeEntry] = &[
     TreeEntry {
         name: "tree-start",
         about: "3 servers that start at once; roots ask 4 times",
-        bounds: Bounds { servers: 3, probes: 4, crashes: 0, losses: 0 },
+        bounds: Bounds { servers: 3, start: &[], probes: 4, crashes: 0, losses: 0 },
         quick: true,
     },
     TreeEntry {
         name: "tree-crash",
-        about: "3 servers; roots ask 4 times; 1 server that dies",
-        bounds: Bounds { servers: 3, probes: 4, crashes: 1, losses: 0 },
+        about: "3 servers; roots ask 3 times; 1 server that dies",
+        bounds: Bounds { servers: 3, start: &[], probes: 3, crashes: 1, losses: 0 },
         quick: true,
     },
     TreeEntry {
-        name: "tree-losses",
-        about: "3 servers; roots ask 4 times; 1 link that is lost",
-        bounds: Bounds { servers: 3, probes: 4, crashes: 0, losses: 1 },
+        name: "tree-loss",
+        about: "3 servers; roots ask 3 times; 1 link that is lost",
+        bounds: Bounds { servers: 3, start: &[], probes: 3, crashes: 0, losses: 1 },
         quick: true,
     },
     TreeEntry {
         name: "tree-of-four",
-        about: "4 servers; roots ask 4 times; 1 link that is lost",
-        bounds: Bounds { servers: 4, probes: 4, crashes: 0, losses: 1 },
+        about: "4 servers that start at once; roots ask 3 times",
+        bounds: Bounds { servers: 4, start: &[], probes: 3, crashes: 0, losses: 0 },
         quick: true,
     },
     TreeEntry {
-        name: "tree-crashes",
-        about: "3 servers; roots ask 5 times; 2 servers that die, 1 link that is lost",
-        bounds: Bounds { servers: 3, probes: 5, crashes: 2, losses: 1 },
+        name: "tree-circle",
+        about: "4 servers, 2 of them below another one; roots ask 2 times; 1 link that is lost",
+        bounds: Bounds { servers: 4, start: &[(2, 0), (3, 2)], probes: 2, crashes: 0, losses: 1 },
+        quick: true,
+    },
+    TreeEntry {
+        name: "tree-crash-longer",
+        about: "3 servers; roots ask 4 times; 1 server that dies",
+        bounds: Bounds { servers: 3, start: &[], probes: 4, crashes: 1, losses: 0 },
         quick: false,
     },
     TreeEntry {
-        name: "tree-of-four-crash",
-        about: "4 servers; roots ask 5 times; 1 server that dies",
-        bounds: Bounds { servers: 4, probes: 5, crashes: 1, losses: 0 },
+        name: "tree-loss-longer",
+        about: "3 servers; roots ask 4 times; 1 link that is lost",
+        bounds: Bounds { servers: 3, start: &[], probes: 4, crashes: 0, losses: 1 },
+        quick: false,
+    },
+    TreeEntry {
+        name: "tree-faults",
+        about: "3 servers; roots ask 3 times; 1 server that dies, 1 link that is lost",
+        bounds: Bounds { servers: 3, start: &[], probes: 3, crashes: 1, losses: 1 },
+        quick: false,
+    },
+    TreeEntry {
+        name: "tree-of-four-longer",
+        about: "4 servers that start at once; roots ask 4 times",
+        bounds: Bounds { servers: 4, start: &[], probes: 4, crashes: 0, losses: 0 },
         quick: false,
     },
 ];

@@ -19,7 +19,11 @@ pub(super) fn step(state: &TreeState, step: TreeStep) -> String {
             format!("server {} <- server {}: {what}", end(place, to), end(place, 1 - to))
         }
         TreeStep::Falls(place, at) => {
-            format!("server {} notices that its link to server {} is gone", end(place, at), end(place, 1 - at))
+            format!(
+                "server {} notices that its link to server {} is gone",
+                end(place, at),
+                end(place, 1 - at)
+            )
         }
         TreeStep::Breaks(place) => {
             format!("the link of servers {} and {} is lost", end(place, 0), end(place, 1))
@@ -31,7 +35,9 @@ pub(super) fn step(state: &TreeState, step: TreeStep) -> String {
 fn said(said: &Said) -> String {
     match said {
         Said::Attach { node } => format!("attach, from {}", named(node)),
-        Said::Attached { path } => format!("attached: {}", path.iter().map(named).collect::<Vec<_>>().join(" < ")),
+        Said::Attached { path } => {
+            format!("attached: {}", path.iter().map(named).collect::<Vec<_>>().join(" < "))
+        }
         Said::Refused => "refused".to_owned(),
         Said::Path { path } => format!("path: {}", path.iter().map(named).collect::<Vec<_>>().join(" < ")),
         Said::Found { server } => format!("found {server}"),

@@ -16,6 +16,8 @@ use super::Bounds;
 pub enum Breach {
     /// A server has two links to one neighbour.
     TwoLinks,
+    /// A server follows a path on which it stands itself.
+    OwnPath,
     /// A server was told of a neighbour that is none, or not of one that is.
     NeighboursWrong,
 }
@@ -84,7 +86,7 @@ fn node(server: u8, boot: u64) -> Node {
 impl TreeState {
     pub(super) fn new(bounds: Bounds) -> Self {
         let numbers = 0..bounds.servers;
-        Self {
+        let mut state = Self {
             servers: numbers.clone().map(|server| Tree::new(node(server, 1))).collect(),
             boots: numbers.clone().map(|_| 1).collect(),
             links: Vec::new(),
@@ -93,7 +95,13 @@ impl TreeState {
             left: bounds,
             breaches: BTreeSet::new(),
             seen: BTreeSet::new(),
+        };
+        for (child, parent) in bounds.start {
+            state.dials(*child, *parent);
+            state.comes_to_rest();
         }
+        state.seen.clear();
+        state
     }
 
     pub(super) fn tree(&self, server: u8) -> Option<&Tree> {
@@ -180,16 +188,16 @@ impl TreeState {
     fn judge(&mut self, at: u8) {
         let Some(tree) = self.tree(at) else { return };
         let has: BTreeSet<LinkNumber> = tree.neighbours().collect();
-        if self.neighbours.get(usize::from(at)) != Some(&has) {
-            self.breaches.insert(Breach::NeighboursWrong);
-        }
         let mut others: Vec<u8> = self.ends_of(at, &has).collect();
         let count = others.len();
         others.sort_unstable();
         others.dedup();
-        if others.len() < count {
-            self.breaches.insert(Breach::TwoLinks);
-        }
+        let rules = [
+            (Breach::TwoLinks, others.len() < count),
+            (Breach::OwnPath, tree.path().iter().skip(1).any(|node| node.server == name(at))),
+            (Breach::NeighboursWrong, self.neighbours.get(usize::from(at)) != Some(&has)),
+        ];
+        self.breaches.extend(rules.into_iter().filter(|(_, is_broken)| *is_broken).map(|(breach, _)| breach));
     }
 
     /// The servers at the other ends of a server's links.
@@ -219,11 +227,11 @@ impl TreeState {
     }
 
     fn close(&mut self, at: u8, number: LinkNumber, own: usize) {
-        if let Some((link, end)) = self.end_of(at, number, own) {
-            if let (Some(is_open), Some(to)) = (link.is_open.get_mut(end), link.to.get_mut(end)) {
-                *is_open = false;
-                to.clear();
-            }
+        if let Some((link, end)) = self.end_of(at, number, own)
+            && let (Some(is_open), Some(to)) = (link.is_open.get_mut(end), link.to.get_mut(end))
+        {
+            *is_open = false;
+            to.clear();
         }
     }
 
@@ -279,7 +287,8 @@ impl TreeState {
     /// The parent of a server, if the two agree on it.
     fn parent_of(&self, server: u8) -> Option<u8> {
         let number = self.tree(server)?.parent()?;
-        let link = self.links.iter().find(|link| link.number == number.0 && link.ends.first() == Some(&server))?;
+        let link =
+            self.links.iter().find(|link| link.number == number.0 && link.ends.first() == Some(&server))?;
         let parent = *link.ends.get(1)?;
         self.tree(parent)?.neighbours().any(|child| child == number).then_some(parent)
     }
@@ -287,9 +296,8 @@ impl TreeState {
     /// Whether each server's parent has it for a child, and it has the parent's path, and every connection is a link of the
     /// tree.
     pub(super) fn is_forest(&self) -> bool {
-        let numbers = 0..self.left.servers;
         let mut links = 0;
-        let is_right = numbers.clone().all(|server| {
+        let is_right = (0..self.left.servers).all(|server| {
             let Some(tree) = self.tree(server) else { return false };
             if tree.parent().is_none() {
                 return true;
@@ -319,6 +327,14 @@ impl TreeState {
             at = self.parent_of(at)?;
         }
         None
+    }
+
+    /// Whether every root is the smallest of its island.
+    pub(super) fn roots_are_smallest(&self) -> bool {
+        (0..self.left.servers).all(|server| {
+            let tree = self.tree(server);
+            tree.is_some_and(|tree| tree.path().iter().all(|node| tree.root() <= node))
+        })
     }
 
     /// How many roots there are.

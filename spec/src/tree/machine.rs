@@ -58,7 +58,10 @@ impl Machine for Tree {
             }
             Event::Heard(link, Said::Found { server }) if self.is_child(link) => self.found(server, out),
             // Nobody else has anything to say.
-            Event::Heard(link, Said::Attached { .. } | Said::Refused | Said::Path { .. } | Said::Found { .. }) => {
+            Event::Heard(
+                link,
+                Said::Attached { .. } | Said::Refused | Said::Path { .. } | Said::Found { .. },
+            ) => {
                 self.down(link, out);
                 out.push(Action::Close(link));
             }
@@ -114,7 +117,9 @@ impl Tree {
 
     /// Whether a parent with this path may be followed.
     fn is_good(&self, path: &[Node]) -> bool {
-        !path.is_empty() && path.len() <= TREE_PATH_MAX && path.iter().all(|node| node.server != self.own.server)
+        !path.is_empty()
+            && path.len() <= TREE_PATH_MAX
+            && path.iter().all(|node| node.server != self.own.server)
     }
 
     fn asked(&mut self, link: LinkNumber, node: Node, out: &mut Vec<Action>) {
@@ -148,7 +153,8 @@ impl Tree {
     fn attached(&mut self, link: LinkNumber, path: Vec<Node>, out: &mut Vec<Action>) {
         //= spec/text/tree.md#attaching
         //# TREE-008: A node that is told `attached` MUST take the other end for its parent, unless its own server stands on the path, or the path has more than `TREE_PATH_MAX` nodes, or the root isn't smaller than itself, or the other end's server is one of its children.
-        let is_smaller = path.last().is_some_and(|root| *root < self.own) || active(Mutant::SmallerAskerTaken);
+        let is_smaller =
+            path.last().is_some_and(|root| *root < self.own) || active(Mutant::SmallerAskerTaken);
         let is_child = |parent: &Node| self.children.iter().any(|(_, child)| child.server == parent.server);
         match path.first().filter(|parent| !is_child(parent) || active(Mutant::ChildFollowed)).cloned() {
             Some(parent) if is_smaller && (self.is_good(&path) || active(Mutant::CircleKept)) => {
@@ -169,7 +175,9 @@ impl Tree {
 
     fn tell(&self, out: &mut Vec<Action>) {
         let path = self.path();
-        out.extend(self.children.iter().map(|(child, _)| Action::Say(*child, Said::Path { path: path.clone() })));
+        out.extend(
+            self.children.iter().map(|(child, _)| Action::Say(*child, Said::Path { path: path.clone() })),
+        );
     }
 
     /// Is a root, with all that is below.
