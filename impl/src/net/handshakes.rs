@@ -11,12 +11,12 @@ use std::{
     net::IpAddr,
     num::NonZeroUsize,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::PollSemaphore;
@@ -32,14 +32,20 @@ pub(crate) struct Handshakes<T> {
     handshakes_max: usize,
     /// Who computes: fewer at once than there are cores.
     turns: Arc<Semaphore>,
+    /// Who of an address is next to compute.
+    queues: HashMap<IpAddr, Weak<Semaphore>>,
 }
 
 /// A future that is polled in its turn only.
 ///
 /// A handshake computes for a third of a millisecond, and many may have something to do at once. Each goes behind
-/// whatever else is ready when it waits for its turn, so that a crowd at the door holds up nobody who is inside.
+/// whatever else is ready when it waits for its turn, so that a crowd at the door holds up nobody who is inside; and the
+/// addresses take turns, so that it holds up nobody else at the door.
 struct InTurn<F> {
     handshake: F,
+    queue: PollSemaphore,
+    /// The turn within the address, once it has come.
+    first: Option<OwnedSemaphorePermit>,
     turns: PollSemaphore,
 }
 
@@ -47,9 +53,15 @@ impl<F: Future + Unpin> Future for InTurn<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // Never closed: without a turn it is polled all the same.
-        let _turn = ready!(self.turns.poll_acquire(context));
-        Pin::new(&mut self.handshake).poll(context)
+        let this = &mut *self;
+        // Neither is ever closed: without a turn it is polled all the same.
+        if this.first.is_none() {
+            this.first = ready!(this.queue.poll_acquire(context));
+        }
+        let _turn = ready!(this.turns.poll_acquire(context));
+        let polled = Pin::new(&mut this.handshake).poll(context);
+        this.first = None;
+        polled
     }
 }
 
@@ -57,7 +69,7 @@ impl<T: Send + 'static> Handshakes<T> {
     pub(crate) fn new(handshakes_max: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let turns = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max, turns }
+        Self { tasks: JoinSet::new(), order: VecDeque::new(), handshakes_max, turns, queues: HashMap::new() }
     }
 
     /// Begins one, in the place of another if there is no other place; says how many have given way.
@@ -76,8 +88,12 @@ impl<T: Send + 'static> Handshakes<T> {
             oldest.abort();
             crowded_out += 1;
         }
-        let turns = PollSemaphore::new(Arc::clone(&self.turns));
-        let in_turn = InTurn { handshake: Box::pin(handshake), turns };
+        self.queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = self.queues.get(&from).and_then(Weak::upgrade);
+        let queue = queue.unwrap_or_else(|| Arc::new(Semaphore::new(1)));
+        self.queues.insert(from, Arc::downgrade(&queue));
+        let (queue, turns) = (PollSemaphore::new(queue), PollSemaphore::new(Arc::clone(&self.turns)));
+        let in_turn = InTurn { handshake: Box::pin(handshake), queue, first: None, turns };
         self.order.push_back((from, self.tasks.spawn(in_turn)));
         crowded_out
     }
@@ -108,7 +124,7 @@ impl<T: Send + 'static> Handshakes<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, sync::Mutex};
 
     use tokio::sync::oneshot;
 
@@ -129,6 +145,27 @@ mod tests {
         ends[1].closed().await;
         ends[2].closed().await;
         assert!(!ends[0].is_closed());
+    }
+
+    #[tokio::test]
+    async fn addresses_take_turns() {
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let mut handshakes = Handshakes::new(4);
+        // Somebody computes on every core that handshakes may have.
+        let turns = Arc::clone(&handshakes.turns);
+        let all = u32::try_from(turns.available_permits()).unwrap();
+        let computing = turns.acquire_many(all).await.unwrap();
+        for from in [FROM[0], FROM[0], FROM[0], FROM[1]] {
+            let served = Arc::clone(&served);
+            handshakes.begin(from, async move { served.lock().unwrap().push(from) });
+        }
+        // Each has asked for its turn.
+        tokio::task::yield_now().await;
+        drop(computing);
+        for _ in 0..4 {
+            handshakes.next().await;
+        }
+        assert_eq!(*served.lock().unwrap(), [FROM[0], FROM[1], FROM[0], FROM[0]]);
     }
 
     #[tokio::test]
